@@ -10,7 +10,7 @@
 
 namespace polymoe {
 
-/// The function between the two products (numerics.md, section 2). `dynamic`: the QuantConfig brings it along.
+/// The function between the two products (numerics.md, section 2). `runtime`: the QuantConfig brings it along.
 enum class Activation : std::uint8_t {
   silu,
   gelu,
@@ -22,7 +22,7 @@ enum class Activation : std::uint8_t {
   gelu_tanh_no_mul,
   relu2_no_mul,
   relu2,  ///< gated relu^2: a name of vLLM's configs; no CPU backend computes it
-  dynamic
+  runtime
 };
 
 namespace detail {
@@ -49,7 +49,7 @@ inline constexpr std::array<ActivationRow, 10> activation_table{{
 }  // namespace detail
 
 constexpr std::string_view name(Activation activation) {
-  return activation == Activation::dynamic ? "dynamic" : detail::row_of(detail::activation_table, activation).name;
+  return activation == Activation::runtime ? "runtime" : detail::row_of(detail::activation_table, activation).name;
 }
 
 constexpr std::optional<Activation> activation_from_name(std::string_view text) {
@@ -57,13 +57,15 @@ constexpr std::optional<Activation> activation_from_name(std::string_view text) 
 }
 
 /// True where W13 holds gate and up rows ([E, 2I, H]), false where it holds w1 alone ([E, I, H]).
-constexpr bool is_gated(Activation activation) { return detail::row_of(detail::activation_table, activation).gated; }
+constexpr bool is_gated(Activation activation) {
+  return detail::row_of(detail::activation_table, activation).gated;
+}
 
 /// Numbers that an activation takes beside its operands.
 struct ActivationParameters {
-  float alpha = 1.702F;      ///< swigluoai
-  float limit = 0.0F;        ///< L; only read where has_limit
-  bool has_limit = false;    ///< silu clamps only on request; swigluoai and swiglustep default to L = 7
+  float alpha = 1.702F;    ///< swigluoai
+  float limit = 0.0F;      ///< L; only read where has_limit
+  bool has_limit = false;  ///< silu clamps only on request; swigluoai and swiglustep default to L = 7
 
   bool operator==(const ActivationParameters&) const = default;
 };

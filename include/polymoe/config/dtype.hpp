@@ -9,8 +9,8 @@
 
 namespace polymoe {
 
-/// Element types of tensors. `dynamic` (only in a FusedMoEConfig) leaves the choice to the tensor that arrives.
-enum class DType : std::uint8_t { bf16, f16, f32, f8_e4m3, i8, u8, i32, e8m0, dynamic };
+/// Element types of tensors. `runtime` (only in a FusedMoEConfig) leaves the choice to the tensor that arrives.
+enum class DType : std::uint8_t { bf16, f16, f32, f8_e4m3, i8, u8, i32, e8m0, runtime };
 
 /// The short names of architecture.md: dtype::bf16 reads better in a predicate than DType::bf16.
 namespace dtype {
@@ -34,20 +34,24 @@ inline constexpr std::array<DTypeRow, 9> dtype_table{{
     {DType::u8, "U8", 1},
     {DType::i32, "I32", 4},
     {DType::e8m0, "F8_E8M0", 1},
-    {DType::dynamic, "dynamic", 0},
+    {DType::runtime, "runtime", 0},
 }};
 
 }  // namespace detail
 
 /// The name as safetensors writes it: "BF16", "F8_E4M3".
-constexpr std::string_view name(DType dtype) { return detail::dtype_table[static_cast<std::size_t>(dtype)].name; }
+constexpr std::string_view name(DType dtype) {
+  return detail::dtype_table[static_cast<std::size_t>(dtype)].name;
+}
 
-/// Bytes of one element; 0 for `dynamic`.
-constexpr std::size_t size_of(DType dtype) { return detail::dtype_table[static_cast<std::size_t>(dtype)].size; }
+/// Bytes of one element; 0 for `runtime`.
+constexpr std::size_t size_of(DType dtype) {
+  return detail::dtype_table[static_cast<std::size_t>(dtype)].size;
+}
 
 constexpr std::optional<DType> dtype_from_name(std::string_view text) {
   for (const detail::DTypeRow& row : detail::dtype_table) {
-    if (row.name == text && row.dtype != DType::dynamic) return row.dtype;
+    if (row.name == text && row.dtype != DType::runtime) return row.dtype;
   }
   return std::nullopt;
 }

@@ -19,7 +19,7 @@ struct Extent {
   static constexpr std::int64_t unknown = -1;
 
   constexpr Extent() = default;
-  constexpr Extent(DynamicExtent) {}                       // NOLINT(google-explicit-constructor)
+  constexpr Extent(DynamicExtent) {}                           // NOLINT(google-explicit-constructor)
   constexpr Extent(std::int64_t elements) : size(elements) {}  // NOLINT(google-explicit-constructor)
 
   constexpr bool is_static() const { return size != unknown; }

@@ -13,7 +13,7 @@
 namespace polymoe {
 
 /// A choice that may be left to the checkpoint.
-enum class Choice : std::uint8_t { no, yes, dynamic };
+enum class Choice : std::uint8_t { no, yes, runtime };
 
 /// One MoE layer, as a value that can be a template argument. Sizes and choices are static or `dynamic`; both give the
 /// same bits. The number of tokens is always dynamic.
@@ -37,10 +37,10 @@ struct FusedMoEConfig {
 };
 
 /// A config in which everything that can be is left to run time: what a tool uses that serves any layer.
-inline constexpr FusedMoEConfig any_layer{.activation = Activation::dynamic,
-                                          .routing = RoutingMethod::dynamic,
-                                          .w13_layout = W13Layout::dynamic,
-                                          .in_dtype = DType::dynamic,
-                                          .apply_router_weight_on_input = Choice::dynamic};
+inline constexpr FusedMoEConfig any_layer{.activation = Activation::runtime,
+                                          .routing = RoutingMethod::runtime,
+                                          .w13_layout = W13Layout::runtime,
+                                          .in_dtype = DType::runtime,
+                                          .apply_router_weight_on_input = Choice::runtime};
 
 }  // namespace polymoe

@@ -118,7 +118,9 @@ constexpr std::optional<QuantKey> quant_key_from_name(std::string_view text) {
 /// faithful: activations are quantized exactly as the key says; wide: they stay at 16 bits or wider.
 enum class ActivationMode : std::uint8_t { wide, faithful };
 
-constexpr std::string_view name(ActivationMode mode) { return mode == ActivationMode::wide ? "wide" : "faithful"; }
+constexpr std::string_view name(ActivationMode mode) {
+  return mode == ActivationMode::wide ? "wide" : "faithful";
+}
 
 /// What a scheme asks of a backend: how weights are stored, how activations are to be treated.
 struct QuantKeys {

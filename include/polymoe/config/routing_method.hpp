@@ -56,7 +56,7 @@ inline constexpr std::array<RoutingMethodRow, 14> routing_method_table{{
 }  // namespace detail
 
 constexpr std::string_view name(RoutingMethod method) {
-  return method == RoutingMethod::dynamic ? "dynamic" : detail::row_of(detail::routing_method_table, method).name;
+  return method == RoutingMethod::runtime ? "runtime" : detail::row_of(detail::routing_method_table, method).name;
 }
 
 constexpr std::optional<RoutingMethod> routing_method_from_name(std::string_view text) {

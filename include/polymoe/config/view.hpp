@@ -38,11 +38,17 @@ struct fp16;
 template <class T>
 struct dtype_of;
 template <>
-struct dtype_of<float> { static constexpr DType value = DType::f32; };
+struct dtype_of<float> {
+  static constexpr DType value = DType::f32;
+};
 template <>
-struct dtype_of<bf16> { static constexpr DType value = DType::bf16; };
+struct dtype_of<bf16> {
+  static constexpr DType value = DType::bf16;
+};
 template <>
-struct dtype_of<fp16> { static constexpr DType value = DType::f16; };
+struct dtype_of<fp16> {
+  static constexpr DType value = DType::f16;
+};
 
 /// Rows of bf16, fp16 or fp32 whose type is a value: hidden states [T, H], router logits [T, E], the output [T, H].
 /// `Byte` is std::byte or const std::byte.
@@ -60,8 +66,8 @@ struct BasicTokensView {
       : data(first), dtype(element), rows(row_count), columns(column_count), stride(row_stride) {}
 
   template <class T>
-    requires(std::is_const_v<Byte> || !std::is_const_v<T>)
-  BasicTokensView(const MatrixView<T>& view)  // NOLINT(google-explicit-constructor)
+  requires(std::is_const_v<Byte> || !std::is_const_v<T>)
+      BasicTokensView(const MatrixView<T>& view)  // NOLINT(google-explicit-constructor)
       : data(reinterpret_cast<Byte*>(view.data)),
         dtype(dtype_of<std::remove_const_t<T>>::value),
         rows(view.rows),

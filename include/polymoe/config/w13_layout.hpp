@@ -14,7 +14,7 @@ namespace polymoe {
 enum class W13Layout : std::uint8_t {
   concatenated,  ///< rows [0, I) gate, [I, 2I) up
   interleaved,   ///< row 2i gate i, row 2i+1 up i (gpt-oss)
-  dynamic
+  runtime
 };
 
 namespace detail {
@@ -27,16 +27,18 @@ struct W13LayoutRow {
 inline constexpr std::array<W13LayoutRow, 3> w13_layout_table{{
     {W13Layout::concatenated, "concatenated"},
     {W13Layout::interleaved, "interleaved"},
-    {W13Layout::dynamic, "dynamic"},
+    {W13Layout::runtime, "runtime"},
 }};
 
 }  // namespace detail
 
-constexpr std::string_view name(W13Layout layout) { return detail::row_of(detail::w13_layout_table, layout).name; }
+constexpr std::string_view name(W13Layout layout) {
+  return detail::row_of(detail::w13_layout_table, layout).name;
+}
 
 constexpr std::optional<W13Layout> w13_layout_from_name(std::string_view text) {
   const auto layout = detail::value_from_name<W13Layout>(detail::w13_layout_table, text);
-  return layout == W13Layout::dynamic ? std::nullopt : layout;
+  return layout == W13Layout::runtime ? std::nullopt : layout;
 }
 
 /// The stored row of gate i (`up` = false) or up i (`up` = true) in a W13 of 2 * intermediate_size rows.
