@@ -26,7 +26,7 @@ enum class RoutingMethod : std::uint8_t {
   unspecified,  ///< vLLM's name for "not one of these"
   simulated,    ///< vLLM's stand-in for measurements
   given,        ///< ids and weights arrive from outside; a modular kernel never routes
-  dynamic       ///< read once per call
+  runtime       ///< read once per call
 };
 
 namespace detail {
