@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "polymoe/config/activation.hpp"
+#include "polymoe/config/activation_format.hpp"
 #include "polymoe/config/dtype.hpp"
 #include "polymoe/config/extent.hpp"
 #include "polymoe/config/parallel_config.hpp"
@@ -27,9 +28,16 @@ struct FusedMoEConfig {
   W13Layout w13_layout = W13Layout::concatenated;
   DType in_dtype = DType::bf16;  ///< of hidden_states and of the output
   Choice apply_router_weight_on_input = Choice::no;
+  bool expects_router_logits = false;   ///< apply() takes router logits and routes by itself: a monolithic kernel
   std::int32_t num_shared_experts = 0;  ///< dense experts that every token passes, with weight 1
   ParallelConfig parallel{};
+  bool batched_activations = false;  ///< a local prepare step delivers [E, max_tokens, H]
   bool is_lora_enabled = false;
+
+  /// The form in which activations reach the experts.
+  constexpr ActivationFormat activation_format() const {
+    return batched_activations ? ActivationFormat::batched : parallel.activation_format();
+  }
 
   constexpr bool gated() const { return is_gated(activation); }
 

@@ -1,0 +1,131 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <boost/mp11/algorithm.hpp>
+#include <boost/mp11/list.hpp>
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "polymoe/config/fixed_string.hpp"
+#include "polymoe/oracle/backend_list.hpp"
+#include "polymoe/oracle/candidate.hpp"
+#include "polymoe/oracle/explanation.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::oracle::inline POLYMOE_ISA {
+
+/// What a table must say to be made an oracle: its backends, the experts classes of each, the order of preference.
+template <class T>
+concept OracleTable = requires(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
+  typename T::backends;
+  { T::priority(config, keys, target) } -> std::same_as<BackendList>;
+};
+
+/// The candidates of a table, backend by backend.
+template <OracleTable Table>
+using all_candidates =
+    boost::mp11::mp_apply<boost::mp11::mp_append,
+                          boost::mp11::mp_transform<Table::template kernel_classes, typename Table::backends>>;
+
+namespace detail {
+
+/// One pass over all candidates of one backend, at run time or in a constant expression.
+template <class Table, class Backend>
+constexpr void explain_backend(Explanation& explanation, const FusedMoEConfig& config, const QuantKeys& keys,
+                               const Target& target) {
+  [&]<class... Candidates>(boost::mp11::mp_list<Candidates...>) {
+    (explanation.add(candidate_info<Candidates>, Candidates::supports(config, keys, target)), ...);
+  }(typename Table::template kernel_classes<Backend>{});
+}
+
+}  // namespace detail
+
+/// Asks every candidate, in the order of priority. Values in, values out: works for machines that this one is not.
+template <OracleTable Table>
+constexpr Explanation explain_selection(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
+  const BackendList order = Table::priority(config, keys, target);
+  Explanation explanation;
+  for (std::size_t i = 0; i < order.size; ++i) {
+    [&]<class... Backends>(boost::mp11::mp_list<Backends...>) {
+      std::size_t at = 0;
+      ((at++ == order.index[i] ? detail::explain_backend<Table, Backends>(explanation, config, keys, target) : void()),
+       ...);
+    }(typename Table::backends{});
+  }
+  return explanation;
+}
+
+namespace detail {
+
+/// Clang prints the arguments of a call that cannot be evaluated, GCC the template arguments: between them every
+/// candidate and its reason stand in the error message of either compiler.
+void no_moe_backend_supports_this_configuration();
+constexpr bool refused(const char* candidate, const char* reason) {
+  if (candidate != nullptr && reason != nullptr) no_moe_backend_supports_this_configuration();
+  return true;
+}
+
+template <FixedString candidate, FixedString reason>
+struct Refusal {
+  static_assert(refused(candidate.characters, reason.characters),
+                "polymoe: a candidate refuses this configuration; the text of the reason stands beside its name");
+  static constexpr bool value = true;
+};
+
+/// Instantiated only to fail.
+template <bool supported, class... Refusals>
+struct NoMoEBackend {
+  static_assert(supported && (Refusals::value && ...),
+                "polymoe: no MoE backend supports this configuration; each candidate is named with its reason");
+};
+
+}  // namespace detail
+
+/// The outcome of a selection at compile time.
+template <OracleTable Table, FusedMoEConfig config, QuantKeys keys, Target on>
+struct Selection {
+  static constexpr BackendList order = Table::priority(config, keys, on);
+  static constexpr Explanation explanation = explain_selection<Table>(config, keys, on);
+  static constexpr bool found = explanation.found();
+
+  /// An mp_list of backends, best first.
+  using priority_backends = decltype([]<std::size_t... i>(std::index_sequence<i...>) {
+    return boost::mp11::mp_list<boost::mp11::mp_at_c<typename Table::backends, order.index[i]>...>{};
+  }(std::make_index_sequence<order.size>{}));
+
+  using candidates =
+      boost::mp11::mp_apply<boost::mp11::mp_append,
+                            boost::mp11::mp_transform<Table::template kernel_classes, priority_backends>>;
+
+ private:
+  template <std::size_t i>
+  static constexpr auto refusal_at() {
+    constexpr Verdict verdict = explanation.verdicts[i];
+    constexpr FixedString<verdict.candidate.experts.size()> candidate(verdict.candidate.experts);
+    constexpr FixedString<verdict.support.reason().size()> reason(verdict.support.reason());
+    return std::type_identity<detail::Refusal<candidate, reason>>{};
+  }
+
+  template <std::size_t... i>
+  static constexpr auto refuse(std::index_sequence<i...>) {
+    return std::type_identity<detail::NoMoEBackend<false, typename decltype(refusal_at<i>())::type...>>{};
+  }
+
+  static constexpr auto select() {
+    if constexpr (found) {
+      return std::type_identity<boost::mp11::mp_at_c<candidates, explanation.selected>>{};
+    } else {
+      using failure = typename decltype(refuse(std::make_index_sequence<explanation.size>{}))::type;
+      static_assert(sizeof(failure) > 0);
+      return std::type_identity<void>{};
+    }
+  }
+
+ public:
+  /// The first candidate that supports the config; an error that names all candidates where there is none.
+  using candidate = typename decltype(select())::type;
+};
+
+}  // namespace polymoe::oracle::inline POLYMOE_ISA
