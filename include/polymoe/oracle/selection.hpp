@@ -57,6 +57,19 @@ constexpr Explanation explain_selection(const FusedMoEConfig& config, const Quan
   return explanation;
 }
 
+/// A table cut down to one backend: what pinning asks.
+template <OracleTable Table, class Backend>
+struct OneBackend {
+  using backends = boost::mp11::mp_list<Backend>;
+  template <class B>
+  using kernel_classes = typename Table::template kernel_classes<B>;
+  static constexpr BackendList priority(const FusedMoEConfig&, const QuantKeys&, const Target&) {
+    BackendList list;
+    list.push_back(0);
+    return list;
+  }
+};
+
 namespace detail {
 
 /// Clang prints the arguments of a call that cannot be evaluated, GCC the template arguments: between them every
