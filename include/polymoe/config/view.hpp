@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -26,7 +27,9 @@ struct MatrixView {
       : data(first), rows(row_count), columns(column_count), stride(row_stride) {}
 
   /// A view of mutable elements is a view of const ones.
-  constexpr MatrixView(const MatrixView<std::remove_const_t<T>>& other) requires std::is_const_v<T>
+  template <class Other>
+  requires(std::is_const_v<T>&& std::same_as<Other, std::remove_const_t<T>>) constexpr MatrixView(
+      const MatrixView<Other>& other)  // NOLINT(google-explicit-constructor)
       : MatrixView(other.data, other.rows, other.columns, other.stride) {}
 
   constexpr T* row(std::int64_t r) const { return data + r * stride; }
@@ -74,7 +77,9 @@ struct BasicTokensView {
         columns(view.columns),
         stride(view.stride) {}
 
-  BasicTokensView(const BasicTokensView<std::remove_const_t<Byte>>& other) requires std::is_const_v<Byte>
+  template <class Other>
+  requires(std::is_const_v<Byte>&& std::same_as<Other, std::remove_const_t<Byte>>)
+      BasicTokensView(const BasicTokensView<Other>& other)  // NOLINT(google-explicit-constructor)
       : BasicTokensView(other.data, other.dtype, other.rows, other.columns, other.stride) {}
 
   Byte* row(std::int64_t r) const { return data + r * stride * static_cast<std::int64_t>(size_of(dtype)); }

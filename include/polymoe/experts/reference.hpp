@@ -23,9 +23,9 @@
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
-/// The layer of numerics.md in plain scalar code: slot by slot, dot product by dot product, sums in Real. It is the judge
-/// of every other experts class, so it shares no arithmetic with them. Each slot's intermediate is kept until all are
-/// there, because fp8_dynamic_tensor scales them by the greatest of all.
+/// The layer of numerics.md in plain scalar code: slot by slot, dot product by dot product, sums in Real. It is the
+/// judge of every other experts class, so it shares no arithmetic with them. Each slot's intermediate is kept until all
+/// are there, because fp8_dynamic_tensor scales them by the greatest of all.
 template <ExpertsForm form, quant::Scheme Scheme, class Real = double>
 class Reference {
  public:
@@ -49,16 +49,14 @@ class Reference {
 
   template <Executor E>
   void apply(const ModularArguments& arguments, std::byte* workspace, E& executor) const noexcept
-    requires(form == ExpertsForm::modular)
-  {
+      requires(form == ExpertsForm::modular) {
     WorkspaceCutter cutter(workspace);
     run(arguments, cut(cutter, arguments.hidden_states.rows, executor.concurrency()), executor);
   }
 
   template <Executor E>
   void apply(const MonolithicArguments& arguments, std::byte* workspace, E& executor) const noexcept
-    requires(form == ExpertsForm::monolithic)
-  {
+      requires(form == ExpertsForm::monolithic) {
     WorkspaceCutter cutter(workspace);
     const std::int64_t tokens = arguments.hidden_states.rows;
     const Arrays arrays = cut(cutter, tokens, executor.concurrency());
@@ -72,8 +70,7 @@ class Reference {
 
   template <Executor E>
   void apply(const BatchedArguments& arguments, std::byte* workspace, E& executor) const noexcept
-    requires(form == ExpertsForm::batched)
-  {
+      requires(form == ExpertsForm::batched) {
     WorkspaceCutter cutter(workspace);
     const std::int64_t rows = arguments.hidden_states.rows;
     const Arrays arrays = cut(cutter, rows, executor.concurrency());
@@ -103,10 +100,10 @@ class Reference {
 
   struct Arrays {
     Slot* slots;
-    Real* intermediates;  ///< [slots, I]
+    Real* intermediates;   ///< [slots, I]
     float* tensor_scales;  ///< of the first and of the second product
-    Real* scratch;        ///< for each worker: H + 2I + H numbers
-    float* row;           ///< for each worker: the longer of H and I
+    Real* scratch;         ///< for each worker: H + 2I + H numbers
+    float* row;            ///< for each worker: the longer of H and I
     float* topk_weights;
     std::int32_t* topk_ids;
     std::byte* routing_scratch;
@@ -194,7 +191,8 @@ class Reference {
         const Real* const row = arrays.intermediates + s * shape.intermediate_size;
         for (std::int64_t i = 0; i < shape.intermediate_size; ++i) {
           const float value = static_cast<float>(row[i]);
-          greatest = absolute_maximum_of_numbers(&value, 1) > greatest ? absolute_maximum_of_numbers(&value, 1) : greatest;
+          greatest =
+              absolute_maximum_of_numbers(&value, 1) > greatest ? absolute_maximum_of_numbers(&value, 1) : greatest;
         }
       }
       arrays.tensor_scales[1] = fp8_scale(greatest);
@@ -213,7 +211,8 @@ class Reference {
       const Slot& source = arrays.slots[s];
       for (std::int64_t h = 0; h < layer_.shape.hidden_size; ++h) {
         const float value = input(hidden_states, source, h);
-        greatest = absolute_maximum_of_numbers(&value, 1) > greatest ? absolute_maximum_of_numbers(&value, 1) : greatest;
+        greatest =
+            absolute_maximum_of_numbers(&value, 1) > greatest ? absolute_maximum_of_numbers(&value, 1) : greatest;
       }
     }
     return fp8_scale(greatest);

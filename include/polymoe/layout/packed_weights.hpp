@@ -5,11 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <string>
 #include <string_view>
-#include <utility>
 
-#include "polymoe/config/error.hpp"
 #include "polymoe/config/layer.hpp"
 #include "polymoe/execution/workspace.hpp"
 
@@ -31,22 +28,22 @@ struct PackedWeightsHeader {
   std::int64_t intermediate_size = 0;
   std::uint64_t expert_bytes = 0;  ///< from one expert to the next; a multiple of 64
   std::uint64_t checksum = 0;      ///< of the payload; 0: not computed (only a file has one)
-  std::array<std::byte, 56> reserved{};
+  std::array<std::byte, 64> reserved{};
+
+  std::string_view format_name() const noexcept { return name_in(format); }
+  std::string_view scheme_name() const noexcept { return name_in(scheme); }
+
+  static void put_name(std::array<char, 64>& field, std::string_view text) noexcept {
+    std::memcpy(field.data(), text.data(), text.size() < field.size() ? text.size() : field.size() - 1);
+  }
+
+ private:
+  static std::string_view name_in(const std::array<char, 64>& field) noexcept {
+    return {field.data(), strnlen(field.data(), field.size())};
+  }
 };
 
 static_assert(sizeof(PackedWeightsHeader) == 256);
-
-namespace detail {
-
-inline void put_name(std::array<char, 64>& field, std::string_view text) noexcept {
-  std::memcpy(field.data(), text.data(), text.size() < field.size() ? text.size() : field.size() - 1);
-}
-
-inline std::string_view get_name(const std::array<char, 64>& field) noexcept {
-  return {field.data(), strnlen(field.data(), field.size())};
-}
-
-}  // namespace detail
 
 /// Non-owning packed weights: a header and one block for each expert.
 class PackedWeightsView {
@@ -77,8 +74,8 @@ class PackedWeights {
                 std::size_t expert_bytes)
       : memory_(sizeof(PackedWeightsHeader) + expert_bytes * static_cast<std::size_t>(shape.num_packed_experts())) {
     PackedWeightsHeader header;
-    detail::put_name(header.format, format_name);
-    detail::put_name(header.scheme, scheme_name);
+    PackedWeightsHeader::put_name(header.format, format_name);
+    PackedWeightsHeader::put_name(header.scheme, scheme_name);
     header.gated = shape.gated ? 1 : 0;
     header.num_experts = shape.num_packed_experts();
     header.num_shared_experts = shape.num_shared_experts;

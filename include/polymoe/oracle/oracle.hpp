@@ -79,12 +79,11 @@ struct Oracle {
 
 /// What architecture.md asks of an oracle.
 template <class O>
-concept MoEKernelOracle =
-    OracleTable<typename O::table> &&
+concept MoEKernelOracle = OracleTable<typename O::table> &&
     requires(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target, std::string_view name) {
-      typename O::backends;
-      { O::map_backend(name) } -> std::same_as<std::optional<std::size_t>>;
-      { O::explain(config, keys, target) } -> std::same_as<Explanation>;
-    };
+  typename O::backends;
+  { O::map_backend(name) } -> std::same_as<std::optional<std::size_t>>;
+  { O::explain(config, keys, target) } -> std::same_as<Explanation>;
+};
 
 }  // namespace polymoe::oracle::inline POLYMOE_ISA

@@ -43,8 +43,8 @@ inline void require_absent(const std::string& name, const TensorView& tensor, st
 }
 
 /// bf16, fp16 or fp32 of the shape; absent is fine unless `required`.
-inline void require_float(const std::string& name, const TensorView& tensor,
-                          std::initializer_list<std::int64_t> shape, bool required) {
+inline void require_float(const std::string& name, const TensorView& tensor, std::initializer_list<std::int64_t> shape,
+                          bool required) {
   if (!tensor.present() && !required) return;
   if (!tensor.present() || !is_floating_point(tensor.dtype) || !has_shape(tensor, shape)) {
     raise_mismatch(name, describe(tensor), "BF16, F16 or F32 " + describe_shape(shape));

@@ -43,6 +43,8 @@ constexpr Support cpu_requirements(ExpertsForm form, const FusedMoEConfig& confi
       require(config.activation != Activation::relu2, "no CPU kernel computes a gated relu2"),
       require(!weight_on_input || !config.top_k.is_static() || config.top_k.size == 1,
               "the router weight is applied on the input, which needs top_k = 1"),
+      require(!weight_on_input || form != ExpertsForm::batched,
+              "the router weight is applied on the input, and batched experts do not see it"),
       require(!config.is_lora_enabled, "CPU kernels have no LoRA"),
       require(is_floating_point(config.in_dtype) || config.in_dtype == DType::runtime,
               "hidden states are neither bf16 nor fp16 nor fp32"));

@@ -15,7 +15,7 @@ template <ExpertsForm form>
 struct ReferenceExperts {
   using backend = polymoe::backend::Reference;
   template <FusedMoEConfig config, quant::Scheme Scheme>
-  using experts = experts::Reference<form, Scheme>;
+  using experts = polymoe::experts::Reference<form, Scheme>;
 
   static constexpr bool is_monolithic = form == ExpertsForm::monolithic;
   static constexpr ActivationFormat activation_format = activation_format_of(form);

@@ -1,0 +1,30 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <boost/mp11/list.hpp>
+#include <boost/mp11/map.hpp>
+#include <type_traits>
+
+#include "polymoe/oracle/unquantized.hpp"
+#include "polymoe/quant/scheme.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::inline POLYMOE_ISA {
+
+namespace detail_select {
+
+template <quant::Family family>
+using family_c = std::integral_constant<quant::Family, family>;
+
+/// One oracle for each family of schemes.
+using oracles = boost::mp11::mp_list<  //
+    boost::mp11::mp_list<family_c<quant::Family::unquantized>, oracle::Unquantized>>;
+
+}  // namespace detail_select
+
+/// The oracle that is asked about a scheme.
+template <quant::Scheme Scheme>
+using oracle_for =
+    boost::mp11::mp_second<boost::mp11::mp_map_find<detail_select::oracles, detail_select::family_c<Scheme::family>>>;
+
+}  // namespace polymoe::inline POLYMOE_ISA
