@@ -12,12 +12,12 @@
 #include "polymoe/experts/form.hpp"
 #include "polymoe/experts/layer.hpp"
 #include "polymoe/experts/reference_math.hpp"
+#include "polymoe/experts/reference_routing.hpp"
 #include "polymoe/layout/dense.hpp"
 #include "polymoe/layout/packed_weights.hpp"
 #include "polymoe/numeric/convert.hpp"
 #include "polymoe/numeric/quantize_activation.hpp"
 #include "polymoe/quant/scheme.hpp"
-#include "polymoe/routing/route.hpp"
 #include "polymoe/target/backend.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -62,8 +62,12 @@ class Reference {
     const Arrays arrays = cut(cutter, tokens, executor.concurrency());
     const MatrixView<float> weights(arrays.topk_weights, tokens, layer_.shape.top_k);
     const MatrixView<std::int32_t> ids(arrays.topk_ids, tokens, layer_.shape.top_k);
-    routing::route(layer_.routing, layer_.routing_parameters, layer_.e_score_correction_bias, arguments.router_logits,
-                   weights, ids, arrays.routing_scratch, executor);
+    const reference::Router router(layer_.routing, layer_.routing_parameters, layer_.e_score_correction_bias);
+    const TokensView& logits = arguments.router_logits;
+    executor.parallel_for(tokens, [&](std::int64_t t, int worker) {
+      router.route(logits.row(t), logits.dtype, layer_.shape.num_experts, layer_.shape.top_k, weights.row(t),
+                   ids.row(t), arrays.routing_scratch + worker * 3 * layer_.shape.num_experts);
+    });
     run(ModularArguments{arguments.out, arguments.hidden_states, weights, ids}, arrays, executor);
     copy_choice(arguments, weights, ids);
   }
@@ -106,7 +110,7 @@ class Reference {
     float* row;            ///< for each worker: the longer of H and I
     float* topk_weights;
     std::int32_t* topk_ids;
-    std::byte* routing_scratch;
+    double* routing_scratch;  ///< for each worker 3 E numbers
 
     static std::int64_t scratch_elements(const LayerShape& shape) { return 2 * shape.hidden_size + shape.w13_rows(); }
     static std::int64_t row_elements(const LayerShape& shape) {
@@ -131,8 +135,7 @@ class Reference {
     arrays.row = cutter.take<float>(size(Arrays::row_elements(shape) * concurrency));
     arrays.topk_weights = cutter.take<float>(size(routed));
     arrays.topk_ids = cutter.take<std::int32_t>(size(routed));
-    arrays.routing_scratch =
-        cutter.take<std::byte>(is_monolithic ? routing::scratch_size(shape.num_experts, concurrency) : 0);
+    arrays.routing_scratch = cutter.take<double>(is_monolithic ? size(3 * shape.num_experts * concurrency) : 0);
     return arrays;
   }
 
