@@ -31,7 +31,8 @@ class Router {
     for (std::int64_t e = 0; e < num_experts; ++e) weights[e] = static_cast<double>(load_as_float(logits, dtype, e));
     transform(weights, num_experts);
     for (std::int64_t e = 0; e < num_experts; ++e) {
-      scores[e] = weights[e] + (takes_bias() && !bias_.empty() ? bias_[static_cast<std::size_t>(e)] : 0.0);
+      const double score = weights[e] + (takes_bias() && !bias_.empty() ? bias_[static_cast<std::size_t>(e)] : 0.0);
+      scores[e] = score < least ? least : score;
     }
     if (method_ == RoutingMethod::deepseek_v3 || method_ == RoutingMethod::grouped_softmax) {
       keep_best_groups(scores, num_experts, group_scores);
@@ -52,9 +53,10 @@ class Router {
   }
 
  private:
-  /// Below every score, NaN's stand-in included.
+  // Marks below every score: a score of minus infinity is lifted above them.
   static constexpr double chosen = -std::numeric_limits<double>::infinity();
   static constexpr double excluded = std::numeric_limits<double>::lowest();
+  static constexpr double least = excluded / 2;
 
   static double sigmoid(double z) { return 1.0 / (1.0 + std::exp(-z)); }
 
