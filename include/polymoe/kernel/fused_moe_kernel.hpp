@@ -73,13 +73,19 @@ class FusedMoEKernel {
         raise_mismatch("shared w13_weight", quant::describe(shared.w13.weight),
                        "the sizes of w13_weight " + quant::describe(checkpoint.w13.weight));
       }
+      if (storage_of(shared) != storage_of(checkpoint)) {
+        raise_mismatch("shared w13_weight", quant::describe(shared.w13.weight),
+                       "the types, biases and zero points of the other experts");
+      }
       shape.num_shared_experts = other.num_local_experts;
     }
     if (shape.num_shared_experts != config.num_shared_experts) {
       raise_mismatch("num_shared_experts", std::to_string(shape.num_shared_experts),
                      std::to_string(config.num_shared_experts) + " (the config)");
     }
-    return PackedWeights(kernel_format::name(), Scheme::name(), shape, kernel_format::expert_bytes(shape));
+    const Storage storage = storage_of(checkpoint);
+    return PackedWeights(kernel_format::name(), Scheme::name(), shape, storage,
+                         kernel_format::expert_bytes(shape, storage));
   }
 
   /// Packs expert `from` of a checkpoint as packed expert `to`.
@@ -88,7 +94,7 @@ class FusedMoEKernel {
                              std::int64_t from, E&& executor = {}) {
     const LayerShape shape = quant::checkpoint_shape<Scheme>(checkpoint);
     kernel_format::pack_expert(weights.expert(to), quant::expert_checkpoint<Scheme>(checkpoint, from, shape), shape,
-                               executor);
+                               storage_of(checkpoint), executor);
   }
 
   /// Raises polymoe::Error where the weights are of another format, scheme or size, or the parameters do not fit, and

@@ -8,6 +8,7 @@
 
 #include "polymoe/config/layer.hpp"
 #include "polymoe/execution/executor.hpp"
+#include "polymoe/layout/storage.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -27,7 +28,7 @@ struct Dense {
     T* w2_bias;   ///< [H]
   };
 
-  static constexpr std::size_t expert_bytes(const LayerShape& shape) {
+  static constexpr std::size_t expert_bytes(const LayerShape& shape, const Storage&) {
     const std::int64_t weights = (shape.w13_rows() + shape.intermediate_size) * shape.hidden_size;
     const std::int64_t biases = shape.w13_rows() + shape.hidden_size;
     return (static_cast<std::size_t>(weights + biases) * sizeof(Real) + 63) / 64 * 64;
@@ -44,7 +45,7 @@ struct Dense {
 
   template <Executor E>
   static void pack_expert(std::byte* memory, const quant::ExpertCheckpoint& checkpoint, const LayerShape& shape,
-                          E& executor) {
+                          const Storage&, E& executor) {
     const Expert<Real> packed = expert(memory, shape);
     executor.parallel_for(shape.w13_rows(), [&](std::int64_t r, int) {
       const std::int64_t i = r % shape.intermediate_size;

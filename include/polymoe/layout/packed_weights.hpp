@@ -9,6 +9,7 @@
 
 #include "polymoe/config/layer.hpp"
 #include "polymoe/execution/workspace.hpp"
+#include "polymoe/layout/storage.hpp"
 
 namespace polymoe {
 
@@ -28,7 +29,8 @@ struct PackedWeightsHeader {
   std::int64_t intermediate_size = 0;
   std::uint64_t expert_bytes = 0;  ///< from one expert to the next; a multiple of 64
   std::uint64_t checksum = 0;      ///< of the payload; 0: not computed (only a file has one)
-  std::array<std::byte, 64> reserved{};
+  Storage storage{};
+  std::array<std::byte, 52> reserved{};
 
   std::string_view format_name() const noexcept { return name_in(format); }
   std::string_view scheme_name() const noexcept { return name_in(scheme); }
@@ -71,7 +73,7 @@ class PackedWeights {
 
   /// Memory for `shape` in the format `format_name`; the experts are zero until they are packed.
   PackedWeights(std::string_view format_name, std::string_view scheme_name, const LayerShape& shape,
-                std::size_t expert_bytes)
+                const Storage& storage, std::size_t expert_bytes)
       : memory_(sizeof(PackedWeightsHeader) + expert_bytes * static_cast<std::size_t>(shape.num_packed_experts())) {
     PackedWeightsHeader header;
     PackedWeightsHeader::put_name(header.format, format_name);
@@ -82,6 +84,7 @@ class PackedWeights {
     header.hidden_size = shape.hidden_size;
     header.intermediate_size = shape.intermediate_size;
     header.expert_bytes = expert_bytes;
+    header.storage = storage;
     std::memcpy(memory_.data(), &header, sizeof header);
   }
 
