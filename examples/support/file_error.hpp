@@ -1,6 +1,7 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,24 +30,20 @@ class OutputError : public Error {
 inline std::string one_line(std::string_view text, std::size_t limit = 160) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string line;
-  const auto escape = [&](unsigned char byte) {
-    line += "\\x";
-    line += digits[byte >> 4];
-    line += digits[byte & 15];
-  };
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  while (!text.empty()) {
     if (line.size() >= limit) return line + "...";
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : 0;
+    std::size_t escaped = 0;
+    const auto first = static_cast<unsigned char>(text[0]);
+    if (first < 0x20 || first == 0x7F) escaped = 1;
     // U+0080 to U+009F hold a line break (U+0085); U+2028 and U+2029 are others.
-    const bool c1_control = byte == 0xC2 && next >= 0x80 && next < 0xA0;
-    const bool separator = byte == 0xE2 && text.substr(i, 2) == "\xE2\x80" && text.size() > i + 2 &&
-                           (text[i + 2] == '\xA8' || text[i + 2] == '\xA9');
-    if (byte < 0x20 || byte == 0x7F || c1_control || separator) {
-      escape(byte);
-    } else {
-      line += text[i];
+    if (text.size() > 1 && first == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0) escaped = 2;
+    if (text.starts_with("\xE2\x80\xA8") || text.starts_with("\xE2\x80\xA9")) escaped = 3;
+    for (const char c : text.substr(0, escaped)) {
+      const auto byte = static_cast<unsigned char>(c);
+      line += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
     }
+    if (escaped == 0) line += text[0];
+    text.remove_prefix(std::max<std::size_t>(escaped, 1));
   }
   return line;
 }

@@ -19,57 +19,33 @@
 #include "examples/support/file_error.hpp"
 #include "examples/support/safetensors_reader.hpp"
 #include "polymoe/config/activation.hpp"
+#include "polymoe/config/layer.hpp"
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/config/routing_method.hpp"
 #include "polymoe/config/view.hpp"
 #include "polymoe/config/w13_layout.hpp"
+#include "polymoe/quant/checkpoint.hpp"
+#include "polymoe/quant/scheme.hpp"
 
 namespace polymoe::tools {
 
-/// `polymoe.scheme`: the family of an oracle.
-enum class SchemeFamily : std::uint8_t { unquantized, fp8, mxfp8, mxfp4, nvfp4, int8, int_wna16 };
-
-/// `polymoe.pack_format`: how the words of int_wna16 stand.
-enum class PackFormat : std::uint8_t { compressed_tensors, gptq, awq };
-
-/// One of the two weights of a layer with all that belongs to it; what the file lacks or the scheme does not read is
-/// not present().
-struct LayerWeight {
-  TensorView weight;
-  TensorView scale;
-  TensorView scale_2;      ///< nvfp4
-  TensorView zero_point;   ///< int_wna16, asymmetric
-  TensorView input_scale;  ///< static activation scales: [1] or [E_local]
-  TensorView bias;
-};
-
-/// A checked layer file: a layer's checkpoint tensors, one batch of inputs and, for tests, the expected output.
+/// A checked layer file: a layer's checkpoint tensors, one batch of inputs and, for tests, the expected output. Tensors
+/// that the scheme or the routing does not read are left out.
 struct LayerFile {
-  SchemeFamily scheme = SchemeFamily::unquantized;
+  quant::Family family = quant::Family::unquantized;
   QuantKeys keys;
+  std::int32_t group_size = 0;  ///< int_wna16: 32, 64, 128 or -1, the whole row; else 0
   Activation activation = Activation::silu;
   ActivationParameters activation_parameters;
-  W13Layout w13_layout = W13Layout::concatenated;
-  RoutingMethod routing = RoutingMethod::renormalize;
-  RoutingParameters routing_parameters;
-  bool apply_router_weight_on_input = false;
-  std::int32_t group_size = 128;  ///< int_wna16; -1: the whole row
-  PackFormat pack_format = PackFormat::compressed_tensors;
+  MoECheckpoint checkpoint;
+  LayerShape shape;
+  LayerParameters parameters;  ///< spans of `file`
+  std::int64_t tokens = 0;     ///< T
 
-  std::int64_t tokens = 0;             ///< T
-  std::int64_t hidden_size = 0;        ///< H
-  std::int64_t intermediate_size = 0;  ///< I
-  std::int64_t num_experts = 0;        ///< E, of all ranks
-  std::int64_t num_local_experts = 0;  ///< E_local, whose weights are here
-  std::int64_t top_k = 0;              ///< k
-
-  TensorView hidden_states;
-  TensorView router_logits;            ///< not for routing "given"
-  TensorView topk_ids, topk_weights;   ///< only for routing "given"
-  TensorView e_score_correction_bias;  ///< optional
-  TensorView expert_map;               ///< optional: global id -> local id or -1
-  TensorView expected_output;          ///< optional
-  LayerWeight w13, w2;
+  TensorView hidden_states;           ///< [T, H]
+  TensorView router_logits;           ///< [T, E]; not for routing "given"
+  TensorView topk_ids, topk_weights;  ///< [T, k]; only for routing "given"
+  TensorView expected_output;         ///< [T, H]; optional
 
   SafetensorsFile file;  ///< owns what the views show
 
@@ -77,55 +53,54 @@ struct LayerFile {
   /// that is not as the page on layer files says.
   static LayerFile load(const std::string& path);
 
-  bool is_gated() const { return polymoe::is_gated(activation); }
   bool is_faithful() const { return !keys.effective_activation().is_none(); }
 };
 
 namespace detail {
 
 struct SchemeRow {
-  SchemeFamily scheme;
+  quant::Family family;
   std::string_view name;
 };
 
 inline constexpr std::array<SchemeRow, 7> scheme_table{{
-    {SchemeFamily::unquantized, "unquantized"},
-    {SchemeFamily::fp8, "fp8"},
-    {SchemeFamily::mxfp8, "mxfp8"},
-    {SchemeFamily::mxfp4, "mxfp4"},
-    {SchemeFamily::nvfp4, "nvfp4"},
-    {SchemeFamily::int8, "int8"},
-    {SchemeFamily::int_wna16, "int_wna16"},
+    {quant::Family::unquantized, "unquantized"},
+    {quant::Family::fp8, "fp8"},
+    {quant::Family::mxfp8, "mxfp8"},
+    {quant::Family::mxfp4, "mxfp4"},
+    {quant::Family::nvfp4, "nvfp4"},
+    {quant::Family::int8, "int8"},
+    {quant::Family::int_wna16, "int_wna16"},
 }};
 
 struct QuantKeyPair {
-  SchemeFamily scheme;
+  quant::Family family;
   QuantKey weight;
   QuantKey activation;
 };
 
 /// numerics.md, section 4, "Valid pairs".
 inline constexpr std::array<QuantKeyPair, 20> valid_pairs{{
-    {SchemeFamily::unquantized, quant_key::none, quant_key::none},
-    {SchemeFamily::fp8, quant_key::fp8_static_tensor, quant_key::none},
-    {SchemeFamily::fp8, quant_key::fp8_static_tensor, quant_key::fp8_static_tensor},
-    {SchemeFamily::fp8, quant_key::fp8_static_tensor, quant_key::fp8_dynamic_tensor},
-    {SchemeFamily::fp8, quant_key::fp8_static_channel, quant_key::none},
-    {SchemeFamily::fp8, quant_key::fp8_static_channel, quant_key::fp8_dynamic_token},
-    {SchemeFamily::fp8, quant_key::fp8_static_block128, quant_key::none},
-    {SchemeFamily::fp8, quant_key::fp8_static_block128, quant_key::fp8_dynamic_group128},
-    {SchemeFamily::mxfp8, quant_key::mxfp8_static, quant_key::none},
-    {SchemeFamily::mxfp8, quant_key::mxfp8_static, quant_key::mxfp8_dynamic},
-    {SchemeFamily::mxfp4, quant_key::mxfp4_static, quant_key::none},
-    {SchemeFamily::mxfp4, quant_key::mxfp4_static, quant_key::mxfp8_dynamic},
-    {SchemeFamily::mxfp4, quant_key::mxfp4_static, quant_key::fp8_static_tensor},
-    {SchemeFamily::mxfp4, quant_key::mxfp4_static, quant_key::mxfp4_dynamic},
-    {SchemeFamily::nvfp4, quant_key::nvfp4_static, quant_key::none},
-    {SchemeFamily::nvfp4, quant_key::nvfp4_static, quant_key::nvfp4_dynamic},
-    {SchemeFamily::int8, quant_key::int8_static_channel, quant_key::none},
-    {SchemeFamily::int8, quant_key::int8_static_channel, quant_key::int8_dynamic_token},
-    {SchemeFamily::int_wna16, quant_key::int4_static_group, quant_key::none},
-    {SchemeFamily::int_wna16, quant_key::int8_static_group, quant_key::none},
+    {quant::Family::unquantized, quant_key::none, quant_key::none},
+    {quant::Family::fp8, quant_key::fp8_static_tensor, quant_key::none},
+    {quant::Family::fp8, quant_key::fp8_static_tensor, quant_key::fp8_static_tensor},
+    {quant::Family::fp8, quant_key::fp8_static_tensor, quant_key::fp8_dynamic_tensor},
+    {quant::Family::fp8, quant_key::fp8_static_channel, quant_key::none},
+    {quant::Family::fp8, quant_key::fp8_static_channel, quant_key::fp8_dynamic_token},
+    {quant::Family::fp8, quant_key::fp8_static_block128, quant_key::none},
+    {quant::Family::fp8, quant_key::fp8_static_block128, quant_key::fp8_dynamic_group128},
+    {quant::Family::mxfp8, quant_key::mxfp8_static, quant_key::none},
+    {quant::Family::mxfp8, quant_key::mxfp8_static, quant_key::mxfp8_dynamic},
+    {quant::Family::mxfp4, quant_key::mxfp4_static, quant_key::none},
+    {quant::Family::mxfp4, quant_key::mxfp4_static, quant_key::mxfp8_dynamic},
+    {quant::Family::mxfp4, quant_key::mxfp4_static, quant_key::fp8_static_tensor},
+    {quant::Family::mxfp4, quant_key::mxfp4_static, quant_key::mxfp4_dynamic},
+    {quant::Family::nvfp4, quant_key::nvfp4_static, quant_key::none},
+    {quant::Family::nvfp4, quant_key::nvfp4_static, quant_key::nvfp4_dynamic},
+    {quant::Family::int8, quant_key::int8_static_channel, quant_key::none},
+    {quant::Family::int8, quant_key::int8_static_channel, quant_key::int8_dynamic_token},
+    {quant::Family::int_wna16, quant_key::int4_static_group, quant_key::none},
+    {quant::Family::int_wna16, quant_key::int8_static_group, quant_key::none},
 }};
 
 inline constexpr std::array<std::string_view, 17> layer_keys{"scheme",
@@ -200,18 +175,20 @@ class LayerFileLoader {
     read_scheme();
     read_activation();
     read_routing();
+    read_numbers();
     read_packing();
+    layer_.shape.top_k = integer("top_k", 1, std::int64_t{1} << 31);
     read_hidden_states();
     read_weights();
-    read_scales(layer_.w13, "w13", w13_rows(), layer_.hidden_size);
-    read_scales(layer_.w2, "w2", layer_.hidden_size, layer_.intermediate_size);
+    read_scales(layer_.checkpoint.w13, "w13", layer_.shape.w13_rows(), layer_.shape.hidden_size);
+    read_scales(layer_.checkpoint.w2, "w2", layer_.shape.hidden_size, layer_.shape.intermediate_size);
     read_biases();
-    read_input_scale(layer_.w13, "w13_input_scale");
-    read_input_scale(layer_.w2, "w2_input_scale");
+    read_input_scale(layer_.checkpoint.w13, "w13_input_scale");
+    read_input_scale(layer_.checkpoint.w2, "w2_input_scale");
     read_experts();
     read_routed();
     read_groups();
-    layer_.expected_output = fetch_optional("expected_output", f32_only, {{layer_.tokens, layer_.hidden_size}});
+    layer_.expected_output = fetch_optional("expected_output", f32_only, {{layer_.tokens, layer_.shape.hidden_size}});
     return std::move(layer_);
   }
 
@@ -298,9 +275,9 @@ class LayerFileLoader {
     const double parsed = is_decimal(*given) ? std::strtod(given->c_str(), nullptr) : std::nan("");
     if (!std::isfinite(parsed)) refuse_key(key, in_quotes(*given), "a finite number");
     constexpr double largest = std::numeric_limits<float>::max();
-    if (std::abs(parsed) > largest)
-      return static_cast<float>(std::copysign(std::numeric_limits<double>::infinity(), parsed));
-    return static_cast<float>(parsed);
+    const double in_range =
+        std::abs(parsed) > largest ? std::copysign(std::numeric_limits<double>::infinity(), parsed) : parsed;
+    return static_cast<float>(in_range);
   }
 
   static bool is_decimal(std::string_view text) {
@@ -333,18 +310,18 @@ class LayerFileLoader {
   void read_scheme() {
     std::vector<std::string_view> schemes;
     for (const SchemeRow& row : scheme_table) schemes.push_back(row.name);
-    layer_.scheme = scheme_table[choice("scheme", schemes, {})].scheme;
+    layer_.family = scheme_table[choice("scheme", schemes, {})].family;
 
     std::vector<QuantKey> weights;
     for (const QuantKeyPair& pair : valid_pairs) {
       const bool known = std::find(weights.begin(), weights.end(), pair.weight) != weights.end();
-      if (pair.scheme == layer_.scheme && !known) weights.push_back(pair.weight);
+      if (pair.family == layer_.family && !known) weights.push_back(pair.weight);
     }
     layer_.keys.weight = weights[choice("weight_key", names_of(weights), {})];
 
     std::vector<QuantKey> activations;
     for (const QuantKeyPair& pair : valid_pairs) {
-      if (pair.scheme == layer_.scheme && pair.weight == layer_.keys.weight) activations.push_back(pair.activation);
+      if (pair.family == layer_.family && pair.weight == layer_.keys.weight) activations.push_back(pair.activation);
     }
     layer_.keys.activation = activations[choice("activation_key", names_of(activations), "none")];
 
@@ -353,6 +330,7 @@ class LayerFileLoader {
     layer_.keys.mode = choice("activation_mode", modes, is_faithful ? "faithful" : "wide") == 1
                            ? ActivationMode::faithful
                            : ActivationMode::wide;
+    if (layer_.keys.activation.is_none()) layer_.keys.mode = ActivationMode::wide;  // where it has no effect
   }
 
   static std::vector<std::string_view> names_of(const std::vector<QuantKey>& keys) {
@@ -369,15 +347,11 @@ class LayerFileLoader {
     std::vector<std::string_view> names;
     for (const Activation activation : activations) names.push_back(name(activation));
     layer_.activation = activations[choice("activation", names, "silu")];
+    layer_.shape.gated = is_gated(layer_.activation);
     static constexpr std::array<std::string_view, 2> layouts{name(W13Layout::concatenated),
                                                              name(W13Layout::interleaved)};
-    layer_.w13_layout =
+    layer_.checkpoint.w13_layout =
         choice("w13_layout", layouts, "concatenated") == 1 ? W13Layout::interleaved : W13Layout::concatenated;
-    if (const auto alpha = number("swiglu_alpha")) layer_.activation_parameters.alpha = *alpha;
-    if (const auto limit = number("swiglu_limit")) {
-      layer_.activation_parameters.limit = *limit;
-      layer_.activation_parameters.has_limit = true;
-    }
   }
 
   void read_routing() {
@@ -394,27 +368,34 @@ class LayerFileLoader {
                                                            RoutingMethod::given};
     std::vector<std::string_view> names;
     for (const RoutingMethod method : methods) names.push_back(name(method));
-    layer_.routing = methods[choice("routing", names, "renormalize")];
-    layer_.routing_parameters.renormalize = truth("renormalize", false);
-    layer_.apply_router_weight_on_input =
-        truth("apply_router_weight_on_input", layer_.routing == RoutingMethod::llama4);
-    layer_.routing_parameters.routed_scaling_factor = number("routed_scaling_factor").value_or(1.0F);
-    layer_.top_k = integer("top_k", 1, std::int64_t{1} << 31);
+    layer_.parameters.routing = methods[choice("routing", names, "renormalize")];
+    layer_.parameters.routing_parameters.renormalize = truth("renormalize", false);
+    layer_.parameters.apply_router_weight_on_input =
+        truth("apply_router_weight_on_input", layer_.parameters.routing == RoutingMethod::llama4);
+  }
+
+  void read_numbers() {
+    layer_.parameters.routing_parameters.routed_scaling_factor = number("routed_scaling_factor").value_or(1.0F);
+    if (const auto alpha = number("swiglu_alpha")) layer_.activation_parameters.alpha = *alpha;
+    if (const auto limit = number("swiglu_limit")) {
+      layer_.activation_parameters.limit = *limit;
+      layer_.activation_parameters.has_limit = true;
+    }
   }
 
   void read_packing() {
     const std::int64_t group_size = integer("group_size", -1, 128, "128");
-    const bool is_wna16 = layer_.scheme == SchemeFamily::int_wna16;
+    const bool is_wna16 = layer_.family == quant::Family::int_wna16;
     if (is_wna16 && group_size != -1 && group_size != 32 && group_size != 64 && group_size != 128) {
       refuse_key("group_size", std::to_string(group_size), "32, 64, 128 or -1");
     }
-    layer_.group_size = static_cast<std::int32_t>(group_size);
+    layer_.group_size = is_wna16 ? static_cast<std::int32_t>(group_size) : 0;
     static constexpr std::array<std::string_view, 3> formats{"compressed_tensors", "gptq", "awq"};
-    layer_.pack_format = static_cast<PackFormat>(choice("pack_format", formats, "compressed_tensors"));
-    if (layer_.pack_format == PackFormat::awq && layer_.keys.weight == quant_key::int8_static_group) {
+    layer_.checkpoint.pack_format = static_cast<PackFormat>(choice("pack_format", formats, "compressed_tensors"));
+    if (layer_.checkpoint.pack_format == PackFormat::awq && layer_.keys.weight == quant_key::int8_static_group) {
       refuse_key("pack_format", "awq with int8_static_group", "awq with int4_static_group only");
     }
-    if (!is_wna16) layer_.pack_format = PackFormat::compressed_tensors;
+    if (!is_wna16) layer_.checkpoint.pack_format = PackFormat::compressed_tensors;
   }
 
   // ---- tensors
@@ -434,7 +415,12 @@ class LayerFileLoader {
       for (const DType type : types) all += (all.empty() ? "" : " or ") + std::string(name(type));
       refuse(tensor, "type " + std::string(stored->type.name), all);
     }
-    return layer_.file.view(*stored);
+    TensorView view = layer_.file.view(*stored);
+    if (view.rank == 0) {  // a scalar without dimensions is as good as one of [1]
+      view.rank = 1;
+      view.shape[0] = 1;
+    }
+    return view;
   }
 
   /// The same, of one of `shapes`.
@@ -461,11 +447,8 @@ class LayerFileLoader {
     if (states.rank != 2 || states.shape[1] == 0)
       refuse("hidden_states", "shape " + shape_text(shape_of(states)), "[T, H]");
     layer_.tokens = states.shape[0];
-    layer_.hidden_size = states.shape[1];
+    layer_.shape.hidden_size = states.shape[1];
   }
-
-  /// Rows of one expert's W13.
-  std::int64_t w13_rows() const { return layer_.is_gated() ? 2 * layer_.intermediate_size : layer_.intermediate_size; }
 
   TensorView fetch_weight(const std::string& tensor) const {
     const TensorView view = fetch(tensor, stored_as(layer_.keys.weight));
@@ -479,26 +462,26 @@ class LayerFileLoader {
     const std::int64_t packing = packing_of(layer_.keys.weight);
     const TensorView w13 = fetch_weight("w13_weight");
     const TensorView w2 = fetch_weight("w2_weight");
-    layer_.num_local_experts = w13.shape[0];
-    switch (layer_.pack_format) {
-      case PackFormat::compressed_tensors: layer_.intermediate_size = w2.shape[2] * packing; break;
-      case PackFormat::gptq: layer_.intermediate_size = w2.shape[1] * packing; break;
-      case PackFormat::awq: layer_.intermediate_size = w2.shape[1]; break;
+    layer_.shape.num_local_experts = w13.shape[0];
+    switch (layer_.checkpoint.pack_format) {
+      case PackFormat::compressed_tensors: layer_.shape.intermediate_size = w2.shape[2] * packing; break;
+      case PackFormat::gptq: layer_.shape.intermediate_size = w2.shape[1] * packing; break;
+      case PackFormat::awq: layer_.shape.intermediate_size = w2.shape[1]; break;
     }
     check_divisibility(packing);
-    layer_.w13.weight = w13;
-    layer_.w2.weight = w2;
-    want_weight("w13_weight", w13, w13_rows(), layer_.hidden_size, packing);
-    want_weight("w2_weight", w2, layer_.hidden_size, layer_.intermediate_size, packing);
+    layer_.checkpoint.w13.weight = w13;
+    layer_.checkpoint.w2.weight = w2;
+    want_weight("w13_weight", w13, layer_.shape.w13_rows(), layer_.shape.hidden_size, packing);
+    want_weight("w2_weight", w2, layer_.shape.hidden_size, layer_.shape.intermediate_size, packing);
   }
 
   void check_divisibility(std::int64_t packing) const {
     std::int64_t divisor = 1;
     std::string what = "block size";
-    if (layer_.scheme == SchemeFamily::int_wna16) {
+    if (layer_.family == quant::Family::int_wna16) {
       const bool grouped = layer_.group_size > 0;
       what = grouped ? "group size" : "packing";
-      divisor = grouped ? layer_.group_size : layer_.pack_format == PackFormat::awq ? 1 : packing;
+      divisor = grouped ? layer_.group_size : layer_.checkpoint.pack_format == PackFormat::awq ? 1 : packing;
     } else if (layer_.keys.weight.group.rows == 1 && layer_.keys.weight.group.columns > 1) {
       divisor = layer_.keys.weight.group.columns;
     }
@@ -509,62 +492,62 @@ class LayerFileLoader {
                "a multiple of the " + reason + " " + std::to_string(factor));
       }
     };
-    check("w13_weight", "H", layer_.hidden_size, divisor, what);
-    check("w2_weight", "I", layer_.intermediate_size, divisor, what);
-    if (layer_.pack_format == PackFormat::awq) {
-      check("w13_weight", "rows", w13_rows(), 8, "columns of an awq word,");
-      check("w2_weight", "H", layer_.hidden_size, 8, "columns of an awq word,");
+    check("w13_weight", "H", layer_.shape.hidden_size, divisor, what);
+    check("w2_weight", "I", layer_.shape.intermediate_size, divisor, what);
+    if (layer_.checkpoint.pack_format == PackFormat::awq) {
+      check("w13_weight", "rows", layer_.shape.w13_rows(), 8, "columns of an awq word,");
+      check("w2_weight", "H", layer_.shape.hidden_size, 8, "columns of an awq word,");
     }
   }
 
   void want_weight(const char* tensor, const TensorView& view, std::int64_t rows, std::int64_t columns,
                    std::int64_t packing) const {
-    const std::int64_t experts = layer_.num_local_experts;
+    const std::int64_t experts = layer_.shape.num_local_experts;
     Shape expected{experts, rows, columns / packing};
-    if (layer_.pack_format == PackFormat::gptq) expected = {experts, columns / packing, rows};
-    if (layer_.pack_format == PackFormat::awq) expected = {experts, columns, rows / 8};
+    if (layer_.checkpoint.pack_format == PackFormat::gptq) expected = {experts, columns / packing, rows};
+    if (layer_.checkpoint.pack_format == PackFormat::awq) expected = {experts, columns, rows / 8};
     if (shape_of(view) != expected) {
       refuse(tensor, "shape " + shape_text(shape_of(view)), shape_text(expected));
     }
   }
 
   /// Scales and zero points of the matrix `stem` (w13 or w2) of rows x columns.
-  void read_scales(LayerWeight& matrix, const std::string& stem, std::int64_t rows, std::int64_t columns) {
-    const std::int64_t experts = layer_.num_local_experts;
+  void read_scales(ProjectionTensors& matrix, const std::string& stem, std::int64_t rows, std::int64_t columns) {
+    const std::int64_t experts = layer_.shape.num_local_experts;
     const std::string scale = stem + "_weight_scale";
     const QuantKey& key = layer_.keys.weight;
     const auto per_expert = [&](const std::string& tensor) {
-      return stem == "w13" && layer_.is_gated() ? fetch(tensor, f32_only, {{experts}, {experts, 2}})
-                                                : fetch(tensor, f32_only, {{experts}});
+      return stem == "w13" && layer_.shape.gated ? fetch(tensor, f32_only, {{experts}, {experts, 2}})
+                                                 : fetch(tensor, f32_only, {{experts}});
     };
-    switch (layer_.scheme) {
-      case SchemeFamily::unquantized: break;
-      case SchemeFamily::fp8:
-      case SchemeFamily::int8:
+    switch (layer_.family) {
+      case quant::Family::unquantized: break;
+      case quant::Family::fp8:
+      case quant::Family::int8:
         if (key == quant_key::fp8_static_tensor) {
-          matrix.scale = per_expert(scale);
+          matrix.weight_scale = per_expert(scale);
         } else if (key == quant_key::fp8_static_block128) {
-          matrix.scale = fetch(scale, f32_only, {{experts, ceil_div(rows, 128), ceil_div(columns, 128)}});
+          matrix.weight_scale = fetch(scale, f32_only, {{experts, ceil_div(rows, 128), ceil_div(columns, 128)}});
         } else {
-          matrix.scale = fetch(scale, f32_only, {{experts, rows}});
+          matrix.weight_scale = fetch(scale, f32_only, {{experts, rows}});
         }
         break;
-      case SchemeFamily::mxfp8:
-      case SchemeFamily::mxfp4: matrix.scale = fetch(scale, u8_only, {{experts, rows, columns / 32}}); break;
-      case SchemeFamily::nvfp4:
-        matrix.scale = fetch(scale, e4m3_only, {{experts, rows, columns / 16}});
-        matrix.scale_2 = per_expert(scale + "_2");
+      case quant::Family::mxfp8:
+      case quant::Family::mxfp4: matrix.weight_scale = fetch(scale, u8_only, {{experts, rows, columns / 32}}); break;
+      case quant::Family::nvfp4:
+        matrix.weight_scale = fetch(scale, e4m3_only, {{experts, rows, columns / 16}});
+        matrix.weight_scale_2 = per_expert(scale + "_2");
         break;
-      case SchemeFamily::int_wna16: read_group_scales(matrix, stem, rows, columns); break;
+      case quant::Family::int_wna16: read_group_scales(matrix, stem, rows, columns); break;
     }
   }
 
-  void read_group_scales(LayerWeight& matrix, const std::string& stem, std::int64_t rows, std::int64_t columns) {
+  void read_group_scales(ProjectionTensors& matrix, const std::string& stem, std::int64_t rows, std::int64_t columns) {
     const std::int64_t groups = layer_.group_size == -1 ? 1 : columns / layer_.group_size;
-    const bool rows_last = layer_.pack_format != PackFormat::compressed_tensors;
-    const std::int64_t experts = layer_.num_local_experts;
+    const bool rows_last = layer_.checkpoint.pack_format != PackFormat::compressed_tensors;
+    const std::int64_t experts = layer_.shape.num_local_experts;
     const Shape shape = rows_last ? Shape{experts, groups, rows} : Shape{experts, rows, groups};
-    matrix.scale = fetch(stem + "_weight_scale", floats, {shape});
+    matrix.weight_scale = fetch(stem + "_weight_scale", floats, {shape});
     if (!has("w13_zero_point") && !has("w2_zero_point")) return;  // both matrices have zero points or none has
     const std::string tensor = stem + "_zero_point";
     matrix.zero_point = fetch(tensor, u8_only, {shape});
@@ -576,79 +559,90 @@ class LayerFileLoader {
   }
 
   void read_biases() {
-    layer_.w13.bias = fetch_optional("w13_bias", floats, {{layer_.num_local_experts, w13_rows()}});
-    layer_.w2.bias = fetch_optional("w2_bias", floats, {{layer_.num_local_experts, layer_.hidden_size}});
+    layer_.checkpoint.w13.bias =
+        fetch_optional("w13_bias", floats, {{layer_.shape.num_local_experts, layer_.shape.w13_rows()}});
+    layer_.checkpoint.w2.bias =
+        fetch_optional("w2_bias", floats, {{layer_.shape.num_local_experts, layer_.shape.hidden_size}});
   }
 
-  void read_input_scale(LayerWeight& matrix, const std::string& tensor) {
-    const bool is_needed =
-        layer_.keys.mode == ActivationMode::faithful &&
-        (layer_.keys.activation == quant_key::fp8_static_tensor || layer_.keys.activation == quant_key::nvfp4_dynamic);
-    if (is_needed || has(tensor)) matrix.input_scale = fetch(tensor, f32_only, {{1}, {layer_.num_local_experts}});
+  void read_input_scale(ProjectionTensors& matrix, const std::string& tensor) {
+    const bool is_static =
+        layer_.keys.activation == quant_key::fp8_static_tensor || layer_.keys.activation == quant_key::nvfp4_dynamic;
+    if (!(is_static && layer_.is_faithful()) && !has(tensor)) return;
+    const TensorView scale = fetch(tensor, f32_only, {{1}, {layer_.shape.num_local_experts}});
+    if (is_static) matrix.input_scale = scale;
   }
 
   // ---- experts and routing
 
   /// Refuses a tensor with an id outside [-1, count).
   void check_ids(const std::string& tensor, const TensorView& view, const std::string& what, std::int64_t count) const {
-    const std::span ids(reinterpret_cast<const std::int32_t*>(view.data), static_cast<std::size_t>(view.count()));
-    for (const std::int32_t id : ids) {
+    for (const std::int32_t id : elements<std::int32_t>(view)) {
       if (id < -1 || id >= count) {
         refuse(tensor, "the " + what + " " + std::to_string(id), "ids from -1 to " + std::to_string(count - 1));
       }
     }
   }
 
+  template <class T>
+  static std::span<const T> elements(const TensorView& view) {
+    return {reinterpret_cast<const T*>(view.data), static_cast<std::size_t>(view.count())};
+  }
+
   void read_experts() {
-    layer_.num_experts = layer_.num_local_experts;
+    layer_.shape.num_experts = layer_.shape.num_local_experts;
     if (has("expert_map")) {
       const TensorView map = fetch("expert_map", i32_only);
       if (map.rank != 1 || map.shape[0] == 0) refuse("expert_map", "shape " + shape_text(shape_of(map)), "[E]");
-      check_ids("expert_map", map, "local id", layer_.num_local_experts);
-      layer_.expert_map = map;
-      layer_.num_experts = map.shape[0];
+      check_ids("expert_map", map, "local id", layer_.shape.num_local_experts);
+      layer_.parameters.expert_map = elements<std::int32_t>(map);
+      layer_.shape.num_experts = map.shape[0];
     }
-    if (layer_.top_k > layer_.num_experts) {
-      refuse_key("top_k", std::to_string(layer_.top_k),
-                 "at most the number of experts, " + std::to_string(layer_.num_experts));
+    layer_.parameters.num_experts = layer_.shape.num_experts;
+    layer_.parameters.top_k = layer_.shape.top_k;
+    if (layer_.shape.top_k > layer_.shape.num_experts) {
+      refuse_key("top_k", std::to_string(layer_.shape.top_k),
+                 "at most the number of experts, " + std::to_string(layer_.shape.num_experts));
     }
-    const bool on_input = layer_.routing == RoutingMethod::llama4 || layer_.apply_router_weight_on_input;
-    if (on_input && layer_.top_k != 1) {
-      refuse_key("top_k", std::to_string(layer_.top_k), "1 (llama4 or apply_router_weight_on_input)");
+    const bool on_input =
+        layer_.parameters.routing == RoutingMethod::llama4 || layer_.parameters.apply_router_weight_on_input;
+    if (on_input && layer_.shape.top_k != 1) {
+      refuse_key("top_k", std::to_string(layer_.shape.top_k), "1 (llama4 or apply_router_weight_on_input)");
     }
   }
 
   void read_routed() {
-    const Shape chosen{layer_.tokens, layer_.top_k};
-    if (layer_.routing == RoutingMethod::given) {
+    const Shape chosen{layer_.tokens, layer_.shape.top_k};
+    if (layer_.parameters.routing == RoutingMethod::given) {
       layer_.topk_ids = fetch("topk_ids", i32_only, {chosen});
       layer_.topk_weights = fetch("topk_weights", f32_only, {chosen});
-      check_ids("topk_ids", layer_.topk_ids, "id", layer_.num_experts);
+      check_ids("topk_ids", layer_.topk_ids, "id", layer_.shape.num_experts);
       return;
     }
-    layer_.router_logits = fetch("router_logits", floats, {{layer_.tokens, layer_.num_experts}});
-    layer_.e_score_correction_bias = fetch_optional("e_score_correction_bias", f32_only, {{layer_.num_experts}});
+    layer_.router_logits = fetch("router_logits", floats, {{layer_.tokens, layer_.shape.num_experts}});
+    const TensorView bias = fetch_optional("e_score_correction_bias", f32_only, {{layer_.shape.num_experts}});
+    if (bias.present()) layer_.parameters.e_score_correction_bias = elements<float>(bias);
   }
 
   void read_groups() {
-    const bool is_grouped =
-        layer_.routing == RoutingMethod::deepseek_v3 || layer_.routing == RoutingMethod::grouped_softmax;
+    const bool is_grouped = layer_.parameters.routing == RoutingMethod::deepseek_v3 ||
+                            layer_.parameters.routing == RoutingMethod::grouped_softmax;
     if (!is_grouped) {  // not read, but still to be numbers
       for (const char* key : {"n_group", "topk_group"}) integer(key, 1, std::int64_t{1} << 31, "1");
       return;
     }
-    const std::int64_t experts = layer_.num_experts;
+    const std::int64_t experts = layer_.shape.num_experts;
     const std::int64_t n_group = integer("n_group", 1, experts);
     if (experts % n_group != 0) {
       refuse_key("n_group", std::to_string(n_group), "a divisor of the number of experts, " + std::to_string(experts));
     }
     const std::int64_t topk_group = integer("topk_group", 1, n_group);
-    if (topk_group * (experts / n_group) < layer_.top_k) {
+    if (topk_group * (experts / n_group) < layer_.shape.top_k) {
       refuse_key("topk_group", std::to_string(topk_group),
-                 "groups with at least top_k = " + std::to_string(layer_.top_k) + " experts");
+                 "groups with at least top_k = " + std::to_string(layer_.shape.top_k) + " experts");
     }
-    layer_.routing_parameters.n_group = static_cast<std::int32_t>(n_group);
-    layer_.routing_parameters.topk_group = static_cast<std::int32_t>(topk_group);
+    layer_.parameters.routing_parameters.n_group = static_cast<std::int32_t>(n_group);
+    layer_.parameters.routing_parameters.topk_group = static_cast<std::int32_t>(topk_group);
   }
 
   std::string path_;

@@ -239,14 +239,20 @@ class HeaderReceiver {
   bool in_metadata_ = false;
 };
 
-inline std::int64_t product_of(std::string_view path, const StoredTensor& tensor) {
-  if (std::find(tensor.shape.begin(), tensor.shape.end(), 0) != tensor.shape.end()) return 0;
-  std::int64_t bytes = tensor.type.size;
+/// Bytes that the tensor's shape asks for. A zero among the extents makes it empty, but whoever multiplies from the
+/// left must not overflow on the way.
+inline std::int64_t bytes_of_shape(std::string_view path, const StoredTensor& tensor) {
+  const auto overflows = [&] {
+    refuse(path, tensor.name, "shape " + shape_text(tensor.shape) + " of 2^63 bytes or more", "a size below 2^63");
+  };
+  std::int64_t elements = 1;
+  bool is_empty = false;
   for (const std::int64_t extent : tensor.shape) {
-    if (__builtin_mul_overflow(bytes, extent, &bytes)) {
-      refuse(path, tensor.name, "shape " + shape_text(tensor.shape) + " of 2^63 bytes or more", "a size below 2^63");
-    }
+    is_empty = is_empty || extent == 0;
+    if (__builtin_mul_overflow(elements, std::max<std::int64_t>(extent, 1), &elements)) overflows();
   }
+  std::int64_t bytes = 0;
+  if (!is_empty && __builtin_mul_overflow(elements, tensor.type.size, &bytes)) overflows();
   return bytes;
 }
 
@@ -268,7 +274,7 @@ inline StoredTensor checked_entry(std::string_view path, ParsedEntry&& entry, st
   }
   StoredTensor tensor{std::move(entry.name), *type, std::move(entry.shape.values), entry.offsets.values[0],
                       entry.offsets.values[1]};
-  const std::int64_t bytes = product_of(path, tensor);
+  const std::int64_t bytes = bytes_of_shape(path, tensor);
   if (tensor.begin > tensor.end || tensor.end > data_bytes) {
     refuse(path, tensor.name,
            "data_offsets " + entry.offsets.text + " in " + std::to_string(data_bytes) + " bytes of data",

@@ -149,7 +149,7 @@ class SafetensorsFile {
   }
 
   /// A view of one of tensors(). Raises InputError where polymoe does not use its type or it has more than four
-  /// dimensions (or such that their product overflows). A tensor without elements is present, too: its data is not
+  /// dimensions. A tensor without elements is present, too: its data is not
   /// null.
   TensorView view(const StoredTensor& tensor) const {
     if (!tensor.type.dtype) {
@@ -158,13 +158,6 @@ class SafetensorsFile {
     TensorView view;
     if (tensor.shape.size() > view.shape.size()) {
       refuse(path_, tensor.name, "shape " + shape_text(tensor.shape), "at most four dimensions");
-    }
-    // A zero among the extents makes the tensor empty, but views multiply from the left.
-    std::int64_t product = tensor.type.size;
-    for (const std::int64_t extent : tensor.shape) {
-      if (__builtin_mul_overflow(product, std::max<std::int64_t>(extent, 1), &product)) {
-        refuse(path_, tensor.name, "shape " + shape_text(tensor.shape), "extents whose product is below 2^63");
-      }
     }
     view.data = bytes(tensor).data();
     view.dtype = *tensor.type.dtype;
