@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <type_traits>
 
@@ -105,5 +106,13 @@ struct TensorView {
 
   constexpr std::size_t bytes() const { return static_cast<std::size_t>(count()) * size_of(dtype); }
 };
+
+/// A view of a dense tensor of bf16, fp16 or float.
+template <class T>
+TensorView tensor_view(const T* data, std::initializer_list<std::int64_t> shape) {
+  TensorView view{reinterpret_cast<const std::byte*>(data), dtype_of<T>::value};
+  for (const std::int64_t size : shape) view.shape[static_cast<std::size_t>(view.rank++)] = size;
+  return view;
+}
 
 }  // namespace polymoe

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 #include "polymoe/config/fused_moe_config.hpp"
 #include "polymoe/kernel/fused_moe_kernel.hpp"
@@ -44,9 +45,21 @@ using PinKernel = FusedMoEKernel<detail_select::behind<PrepareFinalize>(config),
                                      Backend, detail_select::behind<PrepareFinalize>(config), on, Scheme>,
                                  PrepareFinalize>;
 
+/// Why `Backend` does not serve the layer on the target in the form that the config asks for; empty where it does.
+template <backend::Backend Backend, FusedMoEConfig config, quant::Scheme Scheme, Target on = target::native>
+inline constexpr std::string_view refusal = oracle_for<Scheme>::template refusal_of<Backend>(config, Scheme::keys, on);
+
 /// All candidates with their answers, as a value.
 template <FusedMoEConfig config, quant::Scheme Scheme, Target on = target::native>
 inline constexpr oracle::Explanation explanation = oracle_for<Scheme>::explain(config, Scheme::keys, on);
+
+/// The oracle's choice as a value: selected<config, Scheme, target> == backend_v<backend::AmxBf16>.
+template <FusedMoEConfig config, quant::Scheme Scheme, Target on = target::native>
+inline constexpr std::string_view selected = explanation<config, Scheme, on>.found()
+                                                 ? explanation<config, Scheme, on>.chosen().candidate.backend
+                                                 : std::string_view{};
+template <backend::Backend Backend>
+inline constexpr std::string_view backend_v = Backend::name();
 
 /// Prints the table of candidates with reasons.
 template <FusedMoEConfig config, quant::Scheme Scheme, Target on = target::native>

@@ -31,6 +31,7 @@ struct Explanation {
   }
 
   constexpr bool found() const { return selected != none; }
+  constexpr const Verdict& chosen() const { return verdicts[selected]; }
   constexpr const Verdict* begin() const { return verdicts.data(); }
   constexpr const Verdict* end() const { return verdicts.data() + size; }
 };

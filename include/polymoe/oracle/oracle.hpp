@@ -65,6 +65,21 @@ struct Oracle {
     return explain_selection<Table>(config, keys, on);
   }
 
+  /// Why no experts class of `Backend` serves the layer: the reason of the one whose form the config asks for. Empty
+  /// where one does.
+  template <class Backend>
+  static constexpr std::string_view refusal_of(const FusedMoEConfig& config, const QuantKeys& keys, const Target& on) {
+    const Explanation answers = explain_selection<OneBackend<Table, Backend>>(config, keys, on);
+    if (answers.found()) return {};
+    for (const Verdict& verdict : answers) {
+      if (verdict.candidate.is_monolithic == config.expects_router_logits &&
+          verdict.candidate.activation_format == config.activation_format()) {
+        return verdict.support.reason();
+      }
+    }
+    return answers.size > 0 ? answers.verdicts[0].support.reason() : "the oracle has no such backend";
+  }
+
   /// The experts class of `Backend` that serves a config; an error with the reasons where none does.
   template <class Backend, FusedMoEConfig config, Target on = target::native, quant::Scheme S = DefaultScheme>
   using candidate_of = typename Selection<OneBackend<Table, Backend>, config, S::keys, on>::candidate;
