@@ -74,9 +74,18 @@ inline constexpr bool is_avx2 = std::derived_from<typename Traits<V>::Arch, xsim
 template <class V>
 inline constexpr bool is_avx = std::derived_from<typename Traits<V>::Arch, xsimd::avx>;
 template <class V>
+inline constexpr bool is_sse2 = std::derived_from<typename Traits<V>::Arch, xsimd::sse2>;
+template <class V>
 inline constexpr bool is_sse41 = std::derived_from<typename Traits<V>::Arch, xsimd::sse4_1>;
 
 }  // namespace detail
+
+/// multiply_add rounds once.
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+inline constexpr bool has_fused_multiply_add = true;
+#else
+inline constexpr bool has_fused_multiply_add = false;
+#endif
 
 /// The bits of x as integers, and back.
 template <FloatVector V>
@@ -106,35 +115,24 @@ template <FloatVector V>
   }
 }
 
-/// x * y + z, rounded once where the instruction set can. (xsimd 8.1 leaves it to the compiler for AVX-512, and Clang
-/// does not fuse what comes from intrinsics.)
+/// x * y + z, rounded once where this translation unit's instruction set can, whatever V. (xsimd 8.1 leaves it to the
+/// compiler for AVX-512, and Clang does not fuse what comes from intrinsics.)
 template <FloatVector V>
 [[gnu::always_inline]] inline V multiply_add(V x, V y, V z) noexcept {
 #if defined(__AVX512F__)
   if constexpr (detail::is_avx512<V>) return _mm512_fmadd_ps(x, y, z);
 #endif
-  if constexpr (detail::is_scalar<V>) {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-    return __builtin_fmaf(x, y, z);
-#else
-    return x * y + z;
+#if defined(__FMA__)
+  if constexpr (detail::is_avx<V>) return _mm256_fmadd_ps(x, y, z);
+  if constexpr (detail::is_sse2<V>) return _mm_fmadd_ps(x, y, z);
 #endif
-  } else {
+  if constexpr (!detail::is_scalar<V>) {
     return xsimd::fma(x, y, z);
+  } else if constexpr (has_fused_multiply_add) {
+    return __builtin_fmaf(x, y, z);
+  } else {
+    return x * y + z;
   }
-}
-
-/// multiply_add rounds once for V.
-template <FloatVector V>
-constexpr bool has_fused_multiply_add() {
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-  using Arch = typename detail::Traits<V>::Arch;
-  return detail::is_scalar<V> || detail::is_avx512<V> || std::same_as<Arch, xsimd::fma3<xsimd::sse4_2>> ||
-         std::same_as<Arch, xsimd::fma3<xsimd::avx>> || std::same_as<Arch, xsimd::fma3<xsimd::avx2>> ||
-         std::derived_from<Arch, xsimd::neon64>;
-#else
-  return false;
-#endif
 }
 
 /// The lesser of x and bound; a NaN in x stays. (x86 hands on the second operand where either is a NaN.)
