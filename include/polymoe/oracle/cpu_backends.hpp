@@ -8,7 +8,9 @@
 
 #include "polymoe/oracle/backend_list.hpp"
 #include "polymoe/oracle/candidates/amx_bf16.hpp"
+#include "polymoe/oracle/candidates/amx_int8.hpp"
 #include "polymoe/oracle/candidates/avx512_bf16.hpp"
+#include "polymoe/oracle/candidates/avx512_vnni.hpp"
 #include "polymoe/oracle/candidates/reference.hpp"
 #include "polymoe/oracle/candidates/simd.hpp"
 #include "polymoe/target/isa_namespace.hpp"
@@ -31,6 +33,14 @@ struct CpuKernelClasses<backend::AmxBf16> {
 template <>
 struct CpuKernelClasses<backend::Avx512Bf16> {
   using type = all_forms<Avx512Bf16Experts>;
+};
+template <>
+struct CpuKernelClasses<backend::AmxInt8> {
+  using type = all_forms<AmxInt8Experts>;
+};
+template <>
+struct CpuKernelClasses<backend::Avx512Vnni> {
+  using type = all_forms<Avx512VnniExperts>;
 };
 template <class Arch>
 struct CpuKernelClasses<backend::Simd<Arch>> {

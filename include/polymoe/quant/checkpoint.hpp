@@ -55,6 +55,9 @@ struct MoECheckpoint {
   ProjectionTensors w2{};
   W13Layout w13_layout = W13Layout::concatenated;
   PackFormat pack_format = PackFormat::compressed_tensors;
+  /// nvfp4 as compressed-tensors writes it: weight_scale_2 and input_scale hold the reciprocals of what ModelOpt
+  /// stores.
+  bool reciprocal_global_scale = false;
 };
 
 }  // namespace polymoe

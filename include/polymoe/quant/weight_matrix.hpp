@@ -1,32 +1,211 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <cstring>
 
 #include "polymoe/config/layer.hpp"
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/config/view.hpp"
 #include "polymoe/numeric/convert.hpp"
+#include "polymoe/numeric/e2m1.hpp"
+#include "polymoe/numeric/e4m3.hpp"
+#include "polymoe/numeric/int4.hpp"
 #include "polymoe/quant/checkpoint.hpp"
 #include "polymoe/quant/scheme.hpp"
 
 namespace polymoe::quant {
 
-/// One expert's W13 or W2 as the checkpoint stores it: [rows, columns] = [N, K] in logical terms.
+namespace detail {
+
+/// AWQ: which nibble of a word holds column c of its eight (layer_file.md: nibble i holds column order[i]).
+inline constexpr std::array<unsigned, 8> awq_nibble_of_column{0, 4, 1, 5, 2, 6, 3, 7};
+
+}  // namespace detail
+
+/// One expert's W13 or W2 as the checkpoint stores it: [rows, columns] = [N, K] in logical terms, rows in the
+/// checkpoint's order. A weight is
+///
+///     number(code(row, column)) * scale(row, g) * global_scale(row),   g = group_of(column),
+///
+/// where number() decodes fp8 and fp4, and is code - zero(row, g) for integers. A packer for a kernel reads the codes
+/// and the scales; value() is for the judge.
 struct WeightMatrix {
   ProjectionTensors tensors{};  ///< each cut down to this expert
   QuantKey key{};
   std::int64_t rows = 0;
   std::int64_t columns = 0;
+  std::int64_t columns_per_scale = 0;  ///< a run of K with one scale; `columns` where a row has just one
+  std::int64_t rows_per_scale = 1;     ///< 128 for blocks; 0: one scale for the matrix, or one for w1 and one for w3
+  std::int64_t scale_row_stride = 0;   ///< elements from one row of scales (and zero points) to the next
+  std::int64_t scale_group_stride = 1;
+  PackFormat pack_format = PackFormat::compressed_tensors;
+  W13Layout row_order = W13Layout::concatenated;  ///< which rows are w3's, where w1 and w3 have scales of their own
+  bool reciprocal_global_scale = false;
+
+  /// Groups of columns: scales in a row.
+  constexpr std::int64_t groups() const noexcept {
+    return columns_per_scale == 0 ? 1 : (columns + columns_per_scale - 1) / columns_per_scale;
+  }
+
+  /// The group of a column; with a g_idx (GPTQ's desc_act) neighbours may be of different groups.
+  [[gnu::always_inline]] std::int64_t group_of(std::int64_t column) const noexcept {
+    if (tensors.g_idx.present()) return load_element<std::int32_t>(tensors.g_idx.data, column);
+    return columns_per_scale == 0 ? 0 : column / columns_per_scale;
+  }
+
+  /// Groups are runs of columns_per_scale columns, one after the other.
+  constexpr bool has_groups_in_order() const noexcept { return !tensors.g_idx.present(); }
+
+  // ---- codes
+
+  /// Stored codes of columns [first, first + count) of a row, one a byte: e4m3's 8 bits, e2m1's 4, int8's two's
+  /// complement, the unsigned code of wna16 (4 or 8 bits). Not for unquantized weights.
+  [[gnu::always_inline]] void codes(std::int64_t row, std::int64_t first, std::int64_t count,
+                                    std::uint8_t* out) const noexcept {
+    const std::byte* const data = tensors.weight.data;
+    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(data);
+    switch (key.element) {
+      case QuantElement::none: return;
+      case QuantElement::f8_e4m3:
+      case QuantElement::i8: std::memcpy(out, data + row * columns + first, static_cast<std::size_t>(count)); return;
+      case QuantElement::e2m1: return unpack_nibbles(bytes + row * (columns / 2), first, count, out);
+      case QuantElement::uint4b8:
+        if (pack_format == PackFormat::compressed_tensors) {
+          return unpack_nibbles(bytes + row * (columns / 2), first, count, out);
+        }
+        if (pack_format == PackFormat::gptq) {
+          for (std::int64_t i = 0; i < count; ++i) {
+            const std::int64_t k = first + i;
+            out[i] = nibble(load_element<std::uint32_t>(data, k / 8 * rows + row), static_cast<unsigned>(k % 8));
+          }
+          return;
+        }
+        for (std::int64_t i = 0; i < count; ++i) {
+          out[i] = nibble(load_element<std::uint32_t>(data, (first + i) * (rows / 8) + row / 8),
+                          detail::awq_nibble_of_column[static_cast<std::size_t>(row % 8)]);
+        }
+        return;
+      case QuantElement::uint8b128:
+        if (pack_format == PackFormat::compressed_tensors) {
+          std::memcpy(out, data + row * columns + first, static_cast<std::size_t>(count));
+          return;
+        }
+        for (std::int64_t i = 0; i < count; ++i) {
+          const std::int64_t k = first + i;
+          out[i] = bytes[(k / 4 * rows + row) * 4 + k % 4];
+        }
+        return;
+    }
+  }
+
+  /// All codes of a row.
+  [[gnu::always_inline]] void codes_row(std::int64_t row, std::uint8_t* out) const noexcept {
+    codes(row, 0, columns, out);
+  }
+
+  // ---- scales and zero points
+
+  /// The scale of a group of columns, exact in fp32 whatever its stored type (the block scale of nvfp4).
+  [[gnu::always_inline]] float scale(std::int64_t row, std::int64_t group) const noexcept {
+    return tensors.weight_scale.present()
+               ? load_as_float(tensors.weight_scale.data, tensors.weight_scale.dtype, scale_index(row, group))
+               : 1.0F;
+  }
+
+  /// The stored byte of an e8m0 or e4m3 scale.
+  [[gnu::always_inline]] std::uint8_t scale_code(std::int64_t row, std::int64_t group) const noexcept {
+    return load_element<std::uint8_t>(tensors.weight_scale.data, scale_index(row, group));
+  }
+
+  /// nvfp4's second scale, of the whole matrix or of w1 or w3; 1 for other keys.
+  [[gnu::always_inline]] float global_scale(std::int64_t row) const noexcept {
+    if (!tensors.weight_scale_2.present()) return 1.0F;
+    const std::int64_t index = tensors.weight_scale_2.count() == 2 ? part_of(row) : 0;
+    const float stored = load_element<float>(tensors.weight_scale_2.data, index);
+    return reciprocal_global_scale ? 1.0F / stored : stored;
+  }
+
+  bool has_zero_points() const noexcept { return tensors.zero_point.present(); }
+
+  /// What is taken from an integer code: the checkpoint's zero point, else 8 (int4) or 128 (int8) of wna16, else 0.
+  [[gnu::always_inline]] std::int32_t zero(std::int64_t row, std::int64_t group) const noexcept {
+    if (tensors.zero_point.present()) {
+      return load_element<std::uint8_t>(tensors.zero_point.data, scale_index(row, group));
+    }
+    if (key.element == QuantElement::uint4b8) return 8;
+    return key.element == QuantElement::uint8b128 ? 128 : 0;
+  }
+
+  // ---- weights
 
   /// The exact value of one weight (numerics.md, section 4, "Weight keys"), evaluated in double.
-  double value(std::int64_t row, std::int64_t column) const noexcept {
-    return static_cast<double>(load_as_float(tensors.weight.data, tensors.weight.dtype, row * columns + column));
+  [[gnu::always_inline]] double value(std::int64_t row, std::int64_t column) const noexcept {
+    if (key.is_none()) return static_cast<double>(stored_float(row, column));
+    std::uint8_t code = 0;
+    codes(row, column, 1, &code);
+    const std::int64_t group = group_of(column);
+    return static_cast<double>(number(code, row, group)) * static_cast<double>(scale(row, group)) *
+           static_cast<double>(global_scale(row));
+  }
+
+  /// Columns [first, first + count) of a row in fp32, rounded at most twice; `count` may be anything up to a row.
+  [[gnu::always_inline]] void values(std::int64_t row, std::int64_t first, std::int64_t count,
+                                     float* out) const noexcept {
+    if (key.is_none()) {
+      for (std::int64_t i = 0; i < count; ++i) out[i] = stored_float(row, first + i);
+      return;
+    }
+    constexpr std::int64_t chunk = 128;
+    std::uint8_t code[chunk];
+    const float global = global_scale(row);
+    for (std::int64_t begin = 0; begin < count; begin += chunk) {
+      const std::int64_t end = begin + chunk < count ? begin + chunk : count;
+      codes(row, first + begin, end - begin, code);
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t group = group_of(first + i);
+        out[i] = number(code[i - begin], row, group) * scale(row, group) * global;
+      }
+    }
+  }
+
+  /// The number that a code stands for, before any scale: exact.
+  [[gnu::always_inline]] float number(std::uint8_t code, std::int64_t row, std::int64_t group) const noexcept {
+    switch (key.element) {
+      case QuantElement::f8_e4m3: return e4m3_decode(code);
+      case QuantElement::e2m1: return e2m1_decode(code);
+      case QuantElement::i8: return static_cast<float>(static_cast<std::int8_t>(code));
+      case QuantElement::uint4b8:
+      case QuantElement::uint8b128: return static_cast<float>(code - zero(row, group));
+      case QuantElement::none: break;
+    }
+    return 0.0F;
   }
 
   /// The bias of one row; 0 where the checkpoint has none.
-  float bias(std::int64_t row) const noexcept {
+  [[gnu::always_inline]] float bias(std::int64_t row) const noexcept {
     return tensors.bias.present() ? load_as_float(tensors.bias.data, tensors.bias.dtype, row) : 0.0F;
+  }
+
+ private:
+  [[gnu::always_inline]] static void unpack_nibbles(const std::uint8_t* row, std::int64_t first, std::int64_t count,
+                                                    std::uint8_t* out) noexcept {
+    for (std::int64_t i = 0; i < count; ++i) out[i] = nibble(row, static_cast<std::size_t>(first + i));
+  }
+
+  [[gnu::always_inline]] float stored_float(std::int64_t row, std::int64_t column) const noexcept {
+    return load_as_float(tensors.weight.data, tensors.weight.dtype, row * columns + column);
+  }
+
+  /// 0: a row of w1, 1: of w3.
+  constexpr std::int64_t part_of(std::int64_t row) const noexcept {
+    return row_order == W13Layout::interleaved ? row % 2 : row / (rows / 2);
+  }
+
+  [[gnu::always_inline]] std::int64_t scale_index(std::int64_t row, std::int64_t group) const noexcept {
+    if (rows_per_scale == 0) return tensors.weight_scale.count() == 2 ? part_of(row) : 0;
+    return row / rows_per_scale * scale_row_stride + group * scale_group_stride;
   }
 };
 
@@ -46,9 +225,9 @@ struct ExpertCheckpoint {
   }
 };
 
-/// The slice of `tensor` [E, ...] that belongs to `expert`; absent stays absent, a tensor of one element is shared.
+/// The slice of `tensor` [E, ...] that belongs to `expert`; absent stays absent.
 constexpr TensorView expert_slice(const TensorView& tensor, std::int64_t expert) {
-  if (!tensor.present() || (tensor.rank == 1 && tensor.shape[0] == 1 && expert > 0)) return tensor;
+  if (!tensor.present()) return tensor;
   TensorView slice = tensor;
   slice.rank = tensor.rank - 1;
   for (std::size_t i = 0; i + 1 < slice.shape.size(); ++i) slice.shape[i] = tensor.shape[i + 1];
@@ -66,11 +245,48 @@ constexpr ProjectionTensors expert_slice(const ProjectionTensors& tensors, std::
           expert_slice(tensors.bias, expert)};
 }
 
+/// One expert's matrix [rows, columns] of a checkpoint that make_quant_config has accepted.
+constexpr WeightMatrix weight_matrix(const MoECheckpoint& checkpoint, const ProjectionTensors& tensors,
+                                     const QuantKey& key, std::int64_t expert, std::int64_t rows,
+                                     std::int64_t columns) {
+  WeightMatrix matrix;
+  matrix.tensors = expert_slice(tensors, expert);
+  matrix.key = key;
+  matrix.rows = rows;
+  matrix.columns = columns;
+  matrix.columns_per_scale = columns;
+  matrix.pack_format = checkpoint.pack_format;
+  matrix.row_order = checkpoint.w13_layout;
+  matrix.reciprocal_global_scale = checkpoint.reciprocal_global_scale;
+  if (key.is_none()) return matrix;
+  TensorView& scale = matrix.tensors.weight_scale;
+  if (key.scale == QuantScale::e8m0) scale.dtype = DType::e8m0;  // files store these bytes as U8
+  if (is_wna16(key)) {
+    const bool rows_last = checkpoint.pack_format != PackFormat::compressed_tensors;
+    const std::int64_t groups = scale.shape[rows_last ? 0 : 1];
+    matrix.columns_per_scale = (columns + groups - 1) / groups;
+    matrix.scale_row_stride = rows_last ? 1 : groups;
+    matrix.scale_group_stride = rows_last ? rows : 1;
+    return matrix;
+  }
+  if (is_per_row(key)) {
+    matrix.scale_row_stride = 1;
+  } else if (is_per_tensor(key)) {
+    matrix.rows_per_scale = 0;
+  } else {
+    matrix.columns_per_scale = key.group.columns;
+    matrix.rows_per_scale = key.group.rows;
+    matrix.scale_row_stride = matrix.groups();
+  }
+  return matrix;
+}
+
 template <Scheme S>
 constexpr ExpertCheckpoint expert_checkpoint(const MoECheckpoint& checkpoint, std::int64_t expert,
                                              const LayerShape& shape) {
-  return {{expert_slice(checkpoint.w13, expert), S::keys.weight, shape.w13_rows(), shape.hidden_size},
-          {expert_slice(checkpoint.w2, expert), S::keys.weight, shape.hidden_size, shape.intermediate_size},
+  const QuantKey& key = S::keys.weight;
+  return {weight_matrix(checkpoint, checkpoint.w13, key, expert, shape.w13_rows(), shape.hidden_size),
+          weight_matrix(checkpoint, checkpoint.w2, key, expert, shape.hidden_size, shape.intermediate_size),
           checkpoint.w13_layout};
 }
 
