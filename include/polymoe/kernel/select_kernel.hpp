@@ -56,7 +56,7 @@ inline constexpr oracle::Explanation explanation = oracle_for<Scheme>::explain(c
 /// The oracle's choice as a value: selected<config, Scheme, target> == backend_v<backend::AmxBf16>.
 template <FusedMoEConfig config, quant::Scheme Scheme, Target on = target::native>
 inline constexpr std::string_view selected = explanation<config, Scheme, on>.found()
-                                                 ? explanation<config, Scheme, on>.chosen().candidate.backend
+                                                 ? explanation<config, Scheme, on>.selection().backend
                                                  : std::string_view{};
 template <backend::Backend Backend>
 inline constexpr std::string_view backend_v = Backend::name();

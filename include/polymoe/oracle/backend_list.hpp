@@ -40,6 +40,11 @@ struct BackendList {
     push_back(backend);
   }
 
+  /// Puts `other` in the place of `backend`.
+  constexpr void replace(std::size_t backend, std::size_t other) {
+    if (contains(backend)) index[position(backend)] = static_cast<std::uint8_t>(other);
+  }
+
   bool operator==(const BackendList&) const = default;
 
  private:

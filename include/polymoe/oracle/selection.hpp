@@ -1,26 +1,29 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <array>
 #include <boost/mp11/algorithm.hpp>
 #include <boost/mp11/list.hpp>
 #include <concepts>
 #include <cstddef>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "polymoe/config/fixed_string.hpp"
-#include "polymoe/oracle/backend_list.hpp"
 #include "polymoe/oracle/candidate.hpp"
 #include "polymoe/oracle/explanation.hpp"
+#include "polymoe/oracle/plan.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
 namespace polymoe::oracle::inline POLYMOE_ISA {
 
-/// What a table must say to be made an oracle: its backends, the experts classes of each, the order of preference.
+/// What a table must say to be made an oracle: its backends, the experts classes of each, and whom to ask in which
+/// order: a BackendList where that is all, a Plan where a layer is refused early or keys change on the way.
 template <class T>
 concept OracleTable = requires(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
   typename T::backends;
-  { T::priority(config, keys, target) } -> std::same_as<BackendList>;
+  { T::priority(config, keys, target) } -> std::convertible_to<Plan>;
 };
 
 /// The candidates of a table, backend by backend.
@@ -31,28 +34,45 @@ using all_candidates =
 
 namespace detail {
 
-/// One pass over all candidates of one backend, at run time or in a constant expression.
-template <class Table, class Backend>
-constexpr void explain_backend(Explanation& explanation, const FusedMoEConfig& config, const QuantKeys& keys,
-                               const Target& target) {
-  [&]<class... Candidates>(boost::mp11::mp_list<Candidates...>) {
-    (explanation.add(candidate_info<Candidates>, Candidates::supports(config, keys, target)), ...);
-  }(typename Table::template kernel_classes<Backend>{});
-}
+/// A table's candidates as values: those of backend b are [first[b], first[b + 1]).
+template <class Table>
+struct Catalog {
+  static constexpr std::size_t backend_count = boost::mp11::mp_size<typename Table::backends>::value;
+
+  static constexpr auto candidates = []<class... Candidates>(boost::mp11::mp_list<Candidates...>) {
+    return std::array<CandidateInfo, sizeof...(Candidates)>{candidate_info<Candidates>...};
+  }(all_candidates<Table>{});
+
+  static constexpr auto first = []<class... Backends>(boost::mp11::mp_list<Backends...>) {
+    std::array<std::size_t, backend_count + 1> result{};
+    std::size_t at = 0;
+    ((result[at + 1] = result[at] + boost::mp11::mp_size<typename Table::template kernel_classes<Backends>>::value,
+      ++at),
+     ...);
+    return result;
+  }(typename Table::backends{});
+};
 
 }  // namespace detail
 
 /// Asks every candidate, in the order of priority. Values in, values out: works for machines that this one is not.
 template <OracleTable Table>
 constexpr Explanation explain_selection(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
-  const BackendList order = Table::priority(config, keys, target);
+  using Catalog = detail::Catalog<Table>;
+  const Plan plan = Table::priority(config, keys, target);
   Explanation explanation;
-  for (std::size_t i = 0; i < order.size; ++i) {
-    [&]<class... Backends>(boost::mp11::mp_list<Backends...>) {
-      std::size_t at = 0;
-      ((at++ == order.index[i] ? detail::explain_backend<Table, Backends>(explanation, config, keys, target) : void()),
-       ...);
-    }(typename Table::backends{});
+  for (std::size_t i = 0; i < plan.size && !explanation.failed(); ++i) {
+    const Step& step = plan.steps[i];
+    QuantKeys asked = keys;
+    if (step.own_activation_key) asked.activation = step.activation_key;
+    for (std::size_t c = Catalog::first[step.backend]; c < Catalog::first[step.backend + 1u]; ++c) {
+      const CandidateInfo& candidate = Catalog::candidates[c];
+      explanation.add(candidate, step.asked ? candidate.supports(config, asked, target) : Support{}, asked, c);
+      if (explanation.failed() || !step.asked) break;
+    }
+  }
+  if (!explanation.found() && !explanation.failed()) {
+    explanation.failure = {.kind = plan.otherwise, .message = plan.message};
   }
   return explanation;
 }
@@ -99,18 +119,14 @@ struct NoMoEBackend {
 /// The outcome of a selection at compile time.
 template <OracleTable Table, FusedMoEConfig config, QuantKeys keys, Target on>
 struct Selection {
-  static constexpr BackendList order = Table::priority(config, keys, on);
+  static constexpr Plan plan = Table::priority(config, keys, on);
   static constexpr Explanation explanation = explain_selection<Table>(config, keys, on);
   static constexpr bool found = explanation.found();
 
   /// An mp_list of backends, best first.
   using priority_backends = decltype([]<std::size_t... i>(std::index_sequence<i...>) {
-    return boost::mp11::mp_list<boost::mp11::mp_at_c<typename Table::backends, order.index[i]>...>{};
-  }(std::make_index_sequence<order.size>{}));
-
-  using candidates =
-      boost::mp11::mp_apply<boost::mp11::mp_append,
-                            boost::mp11::mp_transform<Table::template kernel_classes, priority_backends>>;
+    return boost::mp11::mp_list<boost::mp11::mp_at_c<typename Table::backends, plan.steps[i].backend>...>{};
+  }(std::make_index_sequence<plan.size>{}));
 
  private:
   template <std::size_t i>
@@ -123,12 +139,16 @@ struct Selection {
 
   template <std::size_t... i>
   static constexpr auto refuse(std::index_sequence<i...>) {
-    return std::type_identity<detail::NoMoEBackend<false, typename decltype(refusal_at<i>())::type...>>{};
+    constexpr FixedString<std::string_view(explanation.failure.message).size()> message(
+        std::string_view(explanation.failure.message));
+    return std::type_identity<detail::NoMoEBackend<false, detail::Refusal<FixedString("selection"), message>,
+                                                   typename decltype(refusal_at<i>())::type...>>{};
   }
 
   static constexpr auto select() {
     if constexpr (found) {
-      return std::type_identity<boost::mp11::mp_at_c<candidates, explanation.selected>>{};
+      constexpr std::size_t index = explanation.verdicts[explanation.selected].index;
+      return std::type_identity<boost::mp11::mp_at_c<all_candidates<Table>, index>>{};
     } else {
       using failure = typename decltype(refuse(std::make_index_sequence<explanation.size>{}))::type;
       static_assert(sizeof(failure) > 0);

@@ -1,0 +1,59 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <boost/mp11/algorithm.hpp>
+#include <boost/mp11/list.hpp>
+#include <boost/mp11/utility.hpp>
+#include <cstddef>
+#include <string_view>
+
+#include "polymoe/oracle/candidate.hpp"
+#include "polymoe/oracle/plan.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::oracle::inline POLYMOE_ISA {
+
+/// This library's own table and vLLM's as one. On a CPU its own backends are asked, elsewhere vLLM's, and vLLM's
+/// everywhere under selection::vllm_parity.
+template <class Native, class Vllm>
+struct NativeFirst {
+  using backends = boost::mp11::mp_append<typename Native::backends, typename Vllm::backends>;
+
+  template <class Backend>
+  using is_native = boost::mp11::mp_contains<typename Native::backends, Backend>;
+
+  template <class Backend>
+  using kernel_classes =
+      typename boost::mp11::mp_if<is_native<Backend>, boost::mp11::mp_defer<Native::template kernel_classes, Backend>,
+                                  boost::mp11::mp_defer<Vllm::template kernel_classes, Backend>>::type;
+
+  static constexpr Plan priority(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
+    if (target.platform == Platform::cpu && config.selection == SelectionPolicy::native_first) {
+      if (config.moe_backend.is_auto()) return Native::priority(config, keys, target);
+      const std::size_t requested = native_index(config.moe_backend.view());
+      if (requested < native_count) {
+        return Plan{}.ask(requested).or_else(FailureKind::value_error,
+                                             "the requested backend does not support the configuration");
+      }
+    }
+    Plan plan = Vllm::priority(config, keys, target);
+    for (std::size_t i = 0; i < plan.size; ++i) {
+      plan.steps[i].backend = static_cast<std::uint8_t>(plan.steps[i].backend + native_count);
+    }
+    return plan;
+  }
+
+ private:
+  static constexpr std::size_t native_count = boost::mp11::mp_size<typename Native::backends>::value;
+
+  static constexpr std::size_t native_index(std::string_view name) {
+    std::size_t index = 0;
+    std::size_t found = native_count;
+    [&]<class... Backends>(boost::mp11::mp_list<Backends...>) {
+      ((Backends::name() == name ? void(found = index) : void(), ++index), ...);
+    }(typename Native::backends{});
+    return found;
+  }
+};
+
+}  // namespace polymoe::oracle::inline POLYMOE_ISA
