@@ -199,7 +199,7 @@ class CheckpointValidator {
       require_absent(name + "_zero_point", tensors.zero_point);
       require_absent(name + "_g_idx", tensors.g_idx);
     }
-    if (!takes_input_scale(scheme_.keys.activation)) require_absent(name + "_input_scale", tensors.input_scale);
+    if (!may_carry_input_scale(key_)) require_absent(name + "_input_scale", tensors.input_scale);
   }
 
   void check_scales(const std::string& name, const ProjectionTensors& tensors, std::int64_t experts, std::int64_t rows,
