@@ -73,9 +73,9 @@ class FusedMoEKernel {
         raise_mismatch("shared w13_weight", quant::describe(shared.w13.weight),
                        "the sizes of w13_weight " + quant::describe(checkpoint.w13.weight));
       }
-      if (storage_of(shared) != storage_of(checkpoint)) {
+      if (storage_of<Scheme>(shared) != storage_of<Scheme>(checkpoint)) {
         raise_mismatch("shared w13_weight", quant::describe(shared.w13.weight),
-                       "the types, biases and zero points of the other experts");
+                       "the types, groups, biases and zero points of the other experts");
       }
       shape.num_shared_experts = other.num_local_experts;
     }
@@ -83,7 +83,7 @@ class FusedMoEKernel {
       raise_mismatch("num_shared_experts", std::to_string(shape.num_shared_experts),
                      std::to_string(config.num_shared_experts) + " (the config)");
     }
-    const Storage storage = storage_of(checkpoint);
+    const Storage storage = storage_of<Scheme>(checkpoint);
     return PackedWeights(kernel_format::name(), Scheme::name(), shape, storage,
                          kernel_format::expert_bytes(shape, storage));
   }
@@ -94,7 +94,7 @@ class FusedMoEKernel {
                              std::int64_t from, E&& executor = {}) {
     const LayerShape shape = quant::checkpoint_shape<Scheme>(checkpoint);
     kernel_format::pack_expert(weights.expert(to), quant::expert_checkpoint<Scheme>(checkpoint, from, shape), shape,
-                               storage_of(checkpoint), executor);
+                               storage_of<Scheme>(checkpoint), executor);
   }
 
   /// Raises polymoe::Error where the weights are of another format, scheme or size, or the parameters do not fit, and

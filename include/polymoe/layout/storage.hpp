@@ -5,6 +5,8 @@
 
 #include "polymoe/config/dtype.hpp"
 #include "polymoe/quant/checkpoint.hpp"
+#include "polymoe/quant/scheme.hpp"
+#include "polymoe/quant/validate.hpp"
 
 namespace polymoe {
 
@@ -17,13 +19,14 @@ struct Storage {
   bool zero_points = false;
   bool w13_bias = false;
   bool w2_bias = false;
-  std::int32_t group_size =
-      0;  ///< of a scheme whose group size is dynamic, as the checkpoint has it; -1: the whole row
+  bool group_index = false;     ///< g_idx: neighbouring columns may be of different groups
+  std::int32_t group_size = 0;  ///< of wna16: columns that share a scale, -1: the whole row; 0 for other schemes
 
   bool operator==(const Storage&) const = default;
 };
 
-constexpr Storage storage_of(const MoECheckpoint& checkpoint, std::int32_t group_size = 0) {
+template <quant::Scheme S>
+Storage storage_of(const MoECheckpoint& checkpoint) {
   const TensorView& scale = checkpoint.w13.weight_scale;
   return {.weight = checkpoint.w13.weight.dtype,
           .w2_weight = checkpoint.w2.weight.dtype,
@@ -31,7 +34,8 @@ constexpr Storage storage_of(const MoECheckpoint& checkpoint, std::int32_t group
           .zero_points = checkpoint.w13.zero_point.present(),
           .w13_bias = checkpoint.w13.bias.present(),
           .w2_bias = checkpoint.w2.bias.present(),
-          .group_size = group_size};
+          .group_index = checkpoint.w13.g_idx.present() || checkpoint.w2.g_idx.present(),
+          .group_size = quant::checkpoint_group_size<S>(checkpoint)};
 }
 
 }  // namespace polymoe

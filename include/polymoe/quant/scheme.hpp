@@ -100,6 +100,14 @@ constexpr bool takes_input_scale(const QuantKey& activation) {
   return activation == quant_key::fp8_static_tensor || activation == quant_key::nvfp4_dynamic;
 }
 
+/// Checkpoints of the weight key may carry such scales; without the activation key, or in mode wide, nobody reads them.
+constexpr bool may_carry_input_scale(const QuantKey& weight) {
+  for (const KeyPair& pair : valid_pairs) {
+    if (pair.weight == weight && takes_input_scale(pair.activation)) return true;
+  }
+  return false;
+}
+
 constexpr bool is_wna16(const QuantKey& weight) {
   return weight.element == QuantElement::uint4b8 || weight.element == QuantElement::uint8b128;
 }

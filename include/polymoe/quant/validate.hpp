@@ -92,12 +92,31 @@ class CheckpointValidator {
     check_sizes(sizes);
     check("w13", checkpoint_.w13, sizes.num_local_experts, sizes.w13_rows(), sizes.hidden_size, sizes.gated);
     check("w2", checkpoint_.w2, sizes.num_local_experts, sizes.hidden_size, sizes.intermediate_size, false);
+    static_cast<void>(group_size());
     QuantConfig config;
     config.activation = activation;
     config.activation_parameters = parameters;
     config.w13_input_scale = input_scale("w13_input_scale", checkpoint_.w13.input_scale, sizes.num_local_experts);
     config.w2_input_scale = input_scale("w2_input_scale", checkpoint_.w2.input_scale, sizes.num_local_experts);
     return config;
+  }
+
+  /// wna16: 32, 64, 128, or whole_row, the same for both products; 0 for other keys.
+  std::int32_t group_size() const {
+    if (!is_wna16(key_)) return 0;
+    if (scheme_.group_size != checkpoint_group) return scheme_.group_size;
+    const LayerShape sizes = shape();
+    const std::int64_t w13_groups = groups_of(checkpoint_.w13.weight_scale);
+    const std::int64_t w2_groups = groups_of(checkpoint_.w2.weight_scale);
+    if (w13_groups == 1 && w2_groups == 1) return whole_row;
+    const std::int64_t w13_group = (sizes.hidden_size + w13_groups - 1) / w13_groups;
+    const std::int64_t w2_group = (sizes.intermediate_size + w2_groups - 1) / w2_groups;
+    if (w13_group != w2_group || (w13_group != 32 && w13_group != 64 && w13_group != 128)) {
+      raise_mismatch("w13_weight_scale", describe(checkpoint_.w13.weight_scale),
+                     "groups of 32, 64 or 128 columns or one a row, as in w2_weight_scale " +
+                         describe(checkpoint_.w2.weight_scale));
+    }
+    return static_cast<std::int32_t>(w13_group);
   }
 
  private:
@@ -199,7 +218,7 @@ class CheckpointValidator {
       require_absent(name + "_zero_point", tensors.zero_point);
       require_absent(name + "_g_idx", tensors.g_idx);
     }
-    if (!takes_input_scale(scheme_.keys.activation)) require_absent(name + "_input_scale", tensors.input_scale);
+    if (!may_carry_input_scale(key_)) require_absent(name + "_input_scale", tensors.input_scale);
   }
 
   void check_scales(const std::string& name, const ProjectionTensors& tensors, std::int64_t experts, std::int64_t rows,
@@ -235,8 +254,7 @@ class CheckpointValidator {
   void check_groups(const std::string& name, const ProjectionTensors& tensors, std::int64_t experts, std::int64_t rows,
                     std::int64_t columns) const {
     const TensorView& scale = tensors.weight_scale;
-    const std::size_t group_axis = rows_last() ? 1 : 2;
-    const std::int64_t groups = number_of_groups(scale, group_axis, columns);
+    const std::int64_t groups = number_of_groups(scale, columns);
     const Shape shape = rows_last() ? Shape{experts, groups, rows} : Shape{experts, rows, groups};
     const std::string why = " (" + std::to_string(groups) + " groups of a row of " + std::to_string(columns) + ")";
     require(name + "_weight_scale", scale, is_floating_point(scale.dtype), "F32, BF16 or F16", shape, why);
@@ -248,11 +266,15 @@ class CheckpointValidator {
     if (tensors.g_idx.present()) check_group_index(name + "_g_idx", tensors.g_idx, experts, columns, groups);
   }
 
-  std::int64_t number_of_groups(const TensorView& scale, std::size_t group_axis, std::int64_t columns) const {
+  std::int64_t groups_of(const TensorView& scale) const {
+    const std::int64_t found = scale.present() && scale.rank == 3 ? scale.shape[rows_last() ? 1 : 2] : 1;
+    return std::max<std::int64_t>(found, 1);
+  }
+
+  std::int64_t number_of_groups(const TensorView& scale, std::int64_t columns) const {
     if (scheme_.group_size == whole_row) return 1;
     if (scheme_.group_size > 0) return columns / scheme_.group_size;
-    const std::int64_t found = scale.present() && scale.rank == 3 ? scale.shape[group_axis] : 1;
-    return std::clamp<std::int64_t>(found, 1, columns);
+    return std::min(groups_of(scale), columns);
   }
 
   void check_zero_points(const std::string& name, const TensorView& zeros, const Shape& shape,
@@ -344,6 +366,12 @@ inline QuantConfig make_quant_config(const SchemeInfo& scheme, const MoECheckpoi
                                      Activation activation = Activation::silu,
                                      const ActivationParameters& parameters = {}) {
   return detail::CheckpointValidator(scheme, checkpoint).config(activation, parameters);
+}
+
+/// Columns that share a scale of wna16: 32, 64, 128, or whole_row; 0 for other schemes.
+template <Scheme S>
+std::int32_t checkpoint_group_size(const MoECheckpoint& checkpoint) {
+  return detail::CheckpointValidator(scheme_info<S>, checkpoint).group_size();
 }
 
 template <Scheme S>

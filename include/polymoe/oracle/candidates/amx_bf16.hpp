@@ -25,7 +25,7 @@ struct AmxBf16Experts {
   }
 
   static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
-    return first_refusal(cpu_requirements(form, config, target),
+    return first_refusal(cpu_requirements(form, config, target), sees_all_tokens(form, keys),
                          require(target.cpu.has_all(isa_level::amx), "the CPU or the operating system has no AMX-BF16"),
                          require(config.in_dtype == DType::bf16 || config.in_dtype == DType::runtime,
                                  "activations are not bf16, and AMX would round them"),

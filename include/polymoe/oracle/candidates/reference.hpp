@@ -24,8 +24,8 @@ struct ReferenceExperts {
     return names[static_cast<int>(form)];
   }
 
-  static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys&, const Target& target) {
-    return cpu_requirements(form, config, target);
+  static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
+    return first_refusal(cpu_requirements(form, config, target), sees_all_tokens(form, keys));
   }
 };
 

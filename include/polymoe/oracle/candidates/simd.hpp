@@ -25,8 +25,9 @@ struct SimdExperts {
     return names[static_cast<int>(form)];
   }
 
-  static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys&, const Target& target) {
-    return first_refusal(cpu_requirements(form, config, target), requires_instructions(target));
+  static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
+    return first_refusal(cpu_requirements(form, config, target), sees_all_tokens(form, keys),
+                         requires_instructions(target));
   }
 
  private:
