@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "examples/oracle/check_strategies.hpp"
 #include "examples/oracle/line_reader.hpp"
 #include "examples/oracle/oracles.hpp"
 #include "examples/oracle/query.hpp"
@@ -107,6 +108,14 @@ inline std::string check_selection(const json& recorded) {
   return wrong.empty() ? compare_rejected(answer, recorded.at("rejected")) : wrong;
 }
 
+/// The same for a recorded case of any kind.
+inline std::string check_case(const json& recorded) {
+  const std::string kind = member<std::string>(recorded, "kind", "");
+  if (kind == "maybe_make_prepare_finalize") return check_strategy(recorded);
+  if (kind == "maybe_roundup_layer_hidden_size") return check_round_up(recorded);
+  return check_selection(recorded);
+}
+
 }  // namespace detail
 
 /// Answers every recorded case of a file and prints "N passed, N failed" with the first mismatches. True where all
@@ -120,7 +129,7 @@ inline bool check_cases(const std::string& path, std::ostream& out) {
   while (lines.next(line)) {
     if (line.empty()) continue;
     const nlohmann::json recorded = nlohmann::json::parse(line);
-    const std::string wrong = detail::check_selection(recorded);
+    const std::string wrong = detail::check_case(recorded);
     if (wrong.empty()) {
       ++passed;
     } else if (++failed <= shown_mismatches) {
