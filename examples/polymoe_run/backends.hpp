@@ -3,15 +3,10 @@
 
 #include <boost/mp11/list.hpp>
 
-#include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/backend.hpp"
 #include "polymoe/target/cpu_features.hpp"
 
 namespace polymoe::tools {
-
-/// The schemes that the runner serves.
-using Schemes = boost::mp11::mp_list<  //
-    quant::Unquantized>;
 
 /// The backends that are compiled for a level: those that need its instructions and no more.
 template <CpuFeatures level>

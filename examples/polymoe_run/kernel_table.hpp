@@ -10,6 +10,7 @@
 #include "examples/polymoe_run/layer_kernel.hpp"
 #include "polymoe/config/error.hpp"
 #include "polymoe/kernel/oracle_for.hpp"
+#include "polymoe/quant/scheme_table.hpp"
 #include "polymoe/target/detect.hpp"
 #include "polymoe/target/dispatch.hpp"
 
@@ -30,17 +31,17 @@ class KernelTable {
   /// Names of the backends that this CPU can run, each once, in the order in which oracles prefer them.
   std::vector<std::string_view> backends() const {
     std::vector<std::string_view> names;
-    for_each_scheme([&]<class Scheme>() {
-      for (const oracle::Verdict& verdict : oracle_for<Scheme>::explain(any_layer, Scheme::keys, here_)) {
+    for (const quant::SchemeInfo& scheme : quant::scheme_table) {
+      for (const oracle::Verdict& verdict : explain(any_layer, scheme.keys)) {
         const std::string_view name = verdict.candidate.backend;
         const bool is_new = std::find(names.begin(), names.end(), name) == names.end();
-        if (is_new && find(name, nullptr) != nullptr) names.push_back(name);
+        if (is_new && find(name, scheme.keys) != nullptr) names.push_back(name);
       }
-    });
+    }
     return names;
   }
 
-  /// What the scheme's oracle says about the layer on this machine; empty where polymoe has no such scheme.
+  /// What the scheme's oracle says about the layer on this machine.
   oracle::Explanation explain(const LayerFile& layer) const {
     FusedMoEConfig config = any_layer;
     config.num_experts = layer.shape.num_experts;
@@ -52,44 +53,36 @@ class KernelTable {
     config.in_dtype = layer.hidden_states.dtype;
     config.apply_router_weight_on_input = layer.parameters.apply_router_weight_on_input ? Choice::yes : Choice::no;
     config.routing = layer.parameters.routing;
-    oracle::Explanation explanation;
-    for_each_scheme([&]<class Scheme>() {
-      if (scheme_id<Scheme> == scheme_of(layer)) {
-        explanation = oracle_for<Scheme>::explain(config, Scheme::keys, here_);
-      }
-    });
-    return explanation;
+    return explain(config, quant::distinct_keys(layer.keys));
   }
 
   /// The kernel of the named backend, or of the first that the oracle prefers where `backend` is empty. Raises
   /// UnsupportedError "... does not support this layer: ..." where there is none.
   const LayerKernel& select(const LayerFile& layer, std::string_view backend) const {
-    std::string reason = backend.empty() ? "" : "polymoe has no backend of that name";
+    std::string reason = backend.empty() ? "no backend can" : "this scheme has no backend of that name";
     for (const oracle::Verdict& verdict : explain(layer)) {
       const oracle::CandidateInfo& candidate = verdict.candidate;
       if (candidate.is_monolithic || candidate.activation_format != ActivationFormat::standard) continue;
       if (!backend.empty() && candidate.backend != backend) continue;
-      const SchemeId scheme = scheme_of(layer);
-      const LayerKernel* const kernel = find(candidate.backend, &scheme);
+      const LayerKernel* const kernel = find(candidate.backend, quant::distinct_keys(layer.keys));
       if (verdict.support && kernel != nullptr) return *kernel;
       reason = verdict.support ? "this program was built without it" : verdict.support.reason();
     }
     const std::string who = backend.empty() ? "polymoe" : one_line(backend);
-    raise<UnsupportedError>(who + " does not support this layer: " + (reason.empty() ? "no such scheme" : reason));
+    raise<UnsupportedError>(who + " does not support this layer: " + reason);
   }
 
  private:
-  static SchemeId scheme_of(const LayerFile& layer) { return {layer.family, layer.keys, layer.group_size}; }
-
-  template <class F>
-  static void for_each_scheme(F&& f) {
-    [&]<class... All>(boost::mp11::mp_list<All...>) { (f.template operator()<All>(), ...); }(Schemes{});
+  oracle::Explanation explain(const FusedMoEConfig& config, const QuantKeys& keys) const {
+    oracle::Explanation explanation;
+    quant::visit_scheme(
+        keys, [&]<class Scheme>() { explanation = oracle_for<Scheme>::explain(config, Scheme::keys, here_); });
+    return explanation;
   }
 
-  /// `scheme` null: of any scheme.
-  const LayerKernel* find(std::string_view backend, const SchemeId* scheme) const {
+  const LayerKernel* find(std::string_view backend, const QuantKeys& keys) const {
     for (const LayerKernel& kernel : kernels_) {
-      if (kernel.backend == backend && (scheme == nullptr || kernel.scheme == *scheme)) return &kernel;
+      if (kernel.backend == backend && kernel.keys == keys) return &kernel;
     }
     return nullptr;
   }

@@ -17,7 +17,7 @@
 #include "polymoe/experts/reference_routing.hpp"
 #include "polymoe/kernel/fused_moe_kernel.hpp"
 #include "polymoe/kernel/oracle_for.hpp"
-#include "polymoe/quant/validate.hpp"
+#include "polymoe/quant/scheme_table.hpp"
 #include "polymoe/target/dispatch.hpp"
 
 namespace polymoe::tools::inline POLYMOE_ISA {
@@ -66,13 +66,22 @@ template <class Oracle, class Backend>
 using modular_candidate =
     boost::mp11::mp_front<boost::mp11::mp_copy_if<typename Oracle::template kernel_classes<Backend>, is_modular>>;
 
+/// The file's tensors without the input scales that a scheme of 16-bit activations does not read.
+template <class Scheme>
+MoECheckpoint checkpoint_of(const LayerFile& layer) {
+  MoECheckpoint checkpoint = layer.checkpoint;
+  if (!quant::takes_input_scale(Scheme::keys.activation)) checkpoint.w13.input_scale = checkpoint.w2.input_scale = {};
+  return checkpoint;
+}
+
 template <class Scheme, class Backend>
 void run_layer(const LayerFile& layer, const AnyExecutor& executor, LayerRun& run) {
   using Kernel = FusedMoEKernel<any_layer, Scheme, modular_candidate<oracle_for<Scheme>, Backend>>;
   using Clock = std::chrono::steady_clock;
-  const QuantConfig quant_config = oracle_for<Scheme>::template make_quant_config<Scheme>(
-      layer.checkpoint, layer.activation, layer.activation_parameters);
-  const PackedWeights weights = Kernel::convert_to_kernel_format(layer.checkpoint, executor);
+  const MoECheckpoint checkpoint = checkpoint_of<Scheme>(layer);
+  const QuantConfig quant_config =
+      oracle_for<Scheme>::template make_quant_config<Scheme>(checkpoint, layer.activation, layer.activation_parameters);
+  const PackedWeights weights = Kernel::convert_to_kernel_format(checkpoint, executor);
   const Kernel kernel(weights, quant_config, layer.parameters);
   const Workspace workspace(kernel.workspace_size(layer.tokens, executor.concurrency()));
   const bool given = layer.parameters.routing == RoutingMethod::given;
@@ -93,7 +102,7 @@ void add_kernels(std::vector<LayerKernel>& kernels) {
   boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, Backends>>([&]<class B>(B) {
     using Backend = typename B::type;
     if constexpr (boost::mp11::mp_contains<known, Backend>::value) {
-      kernels.push_back({Backend::name(), scheme_id<Scheme>, &run_layer<Scheme, Backend>});
+      kernels.push_back({Backend::name(), Scheme::keys, &run_layer<Scheme, Backend>});
     }
   });
 }
@@ -107,7 +116,7 @@ template <CpuFeatures level>
 std::span<const LayerKernel> layer_kernels() {
   static const std::vector<LayerKernel> kernels = [] {
     std::vector<LayerKernel> all;
-    boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, Schemes>>(
+    boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, quant::distinct_schemes>>(
         [&]<class S>(S) { add_kernels<typename S::type, typename NativeBackends<level>::type>(all); });
     return all;
   }();

@@ -21,18 +21,6 @@
 
 namespace polymoe::tools {
 
-/// A scheme as a value.
-struct SchemeId {
-  quant::Family family{};
-  QuantKeys keys{};
-  std::int32_t group_size = 0;
-
-  bool operator==(const SchemeId&) const = default;
-};
-
-template <quant::Scheme Scheme>
-inline constexpr SchemeId scheme_id{Scheme::family, Scheme::keys, Scheme::group_size};
-
 /// One run of a layer: where the results go, and what was measured.
 struct LayerRun {
   MutableTokensView out;              ///< [T, H]
@@ -45,7 +33,7 @@ struct LayerRun {
 /// One backend's kernel for one scheme, for any layer of it.
 struct LayerKernel {
   std::string_view backend;
-  SchemeId scheme;
+  QuantKeys keys;  ///< of quant::distinct_schemes
   void (*run)(const LayerFile& layer, const AnyExecutor& executor, LayerRun& run);
 };
 

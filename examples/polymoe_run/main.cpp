@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <exception>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "examples/polymoe_run/kernel_table.hpp"
-#include "examples/polymoe_run/options.hpp"
+#include "examples/support/arguments.hpp"
 #include "examples/support/layer_file.hpp"
 #include "examples/support/safetensors.hpp"
 
@@ -69,57 +67,56 @@ void print_times(std::vector<double> seconds, std::string_view backend) {
               1e3 * sum / static_cast<double>(seconds.size()));
 }
 
-void run(const RunOptions& options) {
-  if (options.help) {
-    std::fputs(RunOptions::usage.data(), stdout);
-    return;
-  }
+int run(const Arguments& arguments) {
   const KernelTable kernels;
-  if (options.list_backends) {
+  if (arguments.has("--list-backends")) {
     for (const std::string_view name : kernels.backends()) std::puts(std::string(name).c_str());
-    return;
+    return 0;
   }
-  const LayerFile layer = LayerFile::load(options.input);
-  if (options.explain) std::fputs(oracle::to_string(kernels.explain(layer)).c_str(), stdout);
-  const LayerKernel& kernel = kernels.select(layer, options.backend);
-  if (options.explain) std::printf("backend: %s\n", std::string(kernel.backend).c_str());
-  if (options.output.empty()) return;
-  LayerOutput output(layer, options.f32);
-  const bool known = with_executor(options.executor, options.threads, [&](const AnyExecutor& executor) {
-    LayerRun layer_run = output.run(options.repeat);
-    kernel.run(layer, executor, layer_run);
-    if (options.repeat > 1) print_times(layer_run.seconds, kernel.backend);
-  });
-  if (!known) {
-    std::string names;
-    for (const std::string_view name : executor_names()) names += (names.empty() ? "" : ", ") + std::string(name);
-    refuse("polymoe-run", "--executor", in_quotes(options.executor), "one of " + names);
-  }
-  output.write(options.output);
-}
+  const std::vector<std::string_view> executors = executor_names();
+  const std::string_view executor_name = executors[arguments.choice("--executor", executors, 0)];
+  const auto threads = static_cast<int>(arguments.integer("--threads", 0, 1, 1024));
+  const auto repeat = static_cast<int>(arguments.integer("--repeat", 1, 1, 1'000'000));
+  const bool explains = arguments.has("--explain");
+  if (arguments.operands().empty()) arguments.refuse_argument("IN.safetensors", "nothing", "a layer file");
+  if (!explains) static_cast<void>(arguments.required("-o"));
 
-int fail(const char* message, int exit_code) {
-  std::fprintf(stderr, "polymoe-run: %s\n", message);
-  return exit_code;
+  const LayerFile layer = LayerFile::load(arguments.operands()[0]);
+  if (explains) std::fputs(oracle::to_string(kernels.explain(layer)).c_str(), stdout);
+  const LayerKernel& kernel = kernels.select(layer, arguments.text("--backend").value_or(""));
+  if (explains) std::printf("backend: %s\n", std::string(kernel.backend).c_str());
+  if (!arguments.has("-o")) return 0;
+
+  LayerOutput output(layer, arguments.has("--f32"));
+  with_executor(executor_name, threads, [&](const AnyExecutor& executor) {
+    LayerRun layer_run = output.run(repeat);
+    kernel.run(layer, executor, layer_run);
+    if (repeat > 1) print_times(layer_run.seconds, kernel.backend);
+  });
+  output.write(arguments.required("-o"));
+  return 0;
 }
 
 }  // namespace
 }  // namespace polymoe::tools
 
-int main(int count, char** arguments) {
-  using namespace polymoe;
-  try {
-    tools::run(tools::RunOptions::parse(count, arguments));
-    return 0;
-  } catch (const UnsupportedError& error) {
-    return tools::fail(error.what(), 1);
-  } catch (const tools::OutputError& error) {
-    return tools::fail(error.what(), 1);
-  } catch (const Error& error) {
-    return tools::fail(error.what(), 2);
-  } catch (const std::bad_alloc&) {
-    return tools::fail("out of memory", 1);
-  } catch (const std::exception& error) {
-    return tools::fail(error.what(), 1);
-  }
+int main(int argc, char** argv) {
+  using namespace polymoe::tools;
+  const Usage usage{
+      .program = "polymoe-run",
+      .synopsis = "IN.safetensors -o OUT.safetensors [options]",
+      .description =
+          "Computes the mixture-of-experts layer of a layer file (docs/layer_file.md).\n"
+          "Exit code: 0; 1 where a backend does not support the layer or the output cannot be written;\n"
+          "2 where the file or the command line is malformed.",
+      .options = {{"-o", "FILE", "where 'output' goes, and topk_ids and topk_weights where the runner routes"},
+                  {"--backend", "NAME", "this backend instead of the first that serves the layer"},
+                  {"--f32", "", "write the output as F32 instead of the type of hidden_states"},
+                  {"--executor", "NAME", "serial, openmp or tbb; default: serial"},
+                  {"--threads", "N", "threads of openmp and tbb; default: all"},
+                  {"--repeat", "N", "compute N times and print the times"},
+                  {"--explain", "", "print every candidate's answer; needs no -o"},
+                  {"--list-backends", "", "print the backends that this CPU can run, one a line"}},
+      .max_operands = 1};
+  return run_tool(usage, argc, argv, run);
 }
