@@ -58,51 +58,6 @@ struct LayerFile {
 
 namespace detail {
 
-struct SchemeRow {
-  quant::Family family;
-  std::string_view name;
-};
-
-inline constexpr std::array<SchemeRow, 7> scheme_table{{
-    {quant::Family::unquantized, "unquantized"},
-    {quant::Family::fp8, "fp8"},
-    {quant::Family::mxfp8, "mxfp8"},
-    {quant::Family::mxfp4, "mxfp4"},
-    {quant::Family::nvfp4, "nvfp4"},
-    {quant::Family::int8, "int8"},
-    {quant::Family::int_wna16, "int_wna16"},
-}};
-
-struct QuantKeyPair {
-  quant::Family family;
-  QuantKey weight;
-  QuantKey activation;
-};
-
-/// numerics.md, section 4, "Valid pairs".
-inline constexpr std::array<QuantKeyPair, 20> valid_pairs{{
-    {quant::Family::unquantized, quant_key::none, quant_key::none},
-    {quant::Family::fp8, quant_key::fp8_static_tensor, quant_key::none},
-    {quant::Family::fp8, quant_key::fp8_static_tensor, quant_key::fp8_static_tensor},
-    {quant::Family::fp8, quant_key::fp8_static_tensor, quant_key::fp8_dynamic_tensor},
-    {quant::Family::fp8, quant_key::fp8_static_channel, quant_key::none},
-    {quant::Family::fp8, quant_key::fp8_static_channel, quant_key::fp8_dynamic_token},
-    {quant::Family::fp8, quant_key::fp8_static_block128, quant_key::none},
-    {quant::Family::fp8, quant_key::fp8_static_block128, quant_key::fp8_dynamic_group128},
-    {quant::Family::mxfp8, quant_key::mxfp8_static, quant_key::none},
-    {quant::Family::mxfp8, quant_key::mxfp8_static, quant_key::mxfp8_dynamic},
-    {quant::Family::mxfp4, quant_key::mxfp4_static, quant_key::none},
-    {quant::Family::mxfp4, quant_key::mxfp4_static, quant_key::mxfp8_dynamic},
-    {quant::Family::mxfp4, quant_key::mxfp4_static, quant_key::fp8_static_tensor},
-    {quant::Family::mxfp4, quant_key::mxfp4_static, quant_key::mxfp4_dynamic},
-    {quant::Family::nvfp4, quant_key::nvfp4_static, quant_key::none},
-    {quant::Family::nvfp4, quant_key::nvfp4_static, quant_key::nvfp4_dynamic},
-    {quant::Family::int8, quant_key::int8_static_channel, quant_key::none},
-    {quant::Family::int8, quant_key::int8_static_channel, quant_key::int8_dynamic_token},
-    {quant::Family::int_wna16, quant_key::int4_static_group, quant_key::none},
-    {quant::Family::int_wna16, quant_key::int8_static_group, quant_key::none},
-}};
-
 inline constexpr std::array<std::string_view, 17> layer_keys{"scheme",
                                                              "weight_key",
                                                              "activation_key",
@@ -309,27 +264,25 @@ class LayerFileLoader {
 
   void read_scheme() {
     std::vector<std::string_view> schemes;
-    for (const SchemeRow& row : scheme_table) schemes.push_back(row.name);
-    layer_.family = scheme_table[choice("scheme", schemes, {})].family;
+    for (const auto& row : quant::detail::family_table) schemes.push_back(row.name);
+    layer_.family = quant::detail::family_table[choice("scheme", schemes, {})].value;
 
     std::vector<QuantKey> weights;
-    for (const QuantKeyPair& pair : valid_pairs) {
+    for (const quant::KeyPair& pair : quant::valid_pairs) {
       const bool known = std::find(weights.begin(), weights.end(), pair.weight) != weights.end();
       if (pair.family == layer_.family && !known) weights.push_back(pair.weight);
     }
     layer_.keys.weight = weights[choice("weight_key", names_of(weights), {})];
 
     std::vector<QuantKey> activations;
-    for (const QuantKeyPair& pair : valid_pairs) {
+    for (const quant::KeyPair& pair : quant::valid_pairs) {
       if (pair.family == layer_.family && pair.weight == layer_.keys.weight) activations.push_back(pair.activation);
     }
     layer_.keys.activation = activations[choice("activation_key", names_of(activations), "none")];
 
     static constexpr std::array<std::string_view, 2> modes{name(ActivationMode::wide), name(ActivationMode::faithful)};
-    const bool is_faithful = layer_.keys.activation == quant_key::int8_dynamic_token;
-    layer_.keys.mode = choice("activation_mode", modes, is_faithful ? "faithful" : "wide") == 1
-                           ? ActivationMode::faithful
-                           : ActivationMode::wide;
+    const std::string_view otherwise = name(quant::default_mode(layer_.keys.activation));
+    layer_.keys.mode = static_cast<ActivationMode>(choice("activation_mode", modes, std::string(otherwise)));
     if (layer_.keys.activation.is_none()) layer_.keys.mode = ActivationMode::wide;  // where it has no effect
   }
 
@@ -566,8 +519,7 @@ class LayerFileLoader {
   }
 
   void read_input_scale(ProjectionTensors& matrix, const std::string& tensor) {
-    const bool is_static =
-        layer_.keys.activation == quant_key::fp8_static_tensor || layer_.keys.activation == quant_key::nvfp4_dynamic;
+    const bool is_static = quant::takes_input_scale(layer_.keys.activation);
     if (!(is_static && layer_.is_faithful()) && !has(tensor)) return;
     const TensorView scale = fetch(tensor, f32_only, {{1}, {layer_.shape.num_local_experts}});
     if (is_static) matrix.input_scale = scale;
