@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <xsimd/xsimd.hpp>
 
 #include "polymoe/numeric/bf16.hpp"
@@ -62,6 +63,14 @@ using Int = typename detail::Traits<V>::Int;
 /// What a comparison of two V gives.
 template <FloatVector V>
 using Mask = typename detail::Traits<V>::Mask;
+
+/// The xsimd architecture of V; void for float.
+template <FloatVector V>
+using Arch = typename detail::Traits<V>::Arch;
+
+/// The widest vector that this translation unit is compiled for.
+using Native = std::conditional_t<std::same_as<xsimd::default_arch, xsimd::unavailable>, float,
+                                  xsimd::batch<float, xsimd::default_arch>>;
 
 namespace detail {
 
