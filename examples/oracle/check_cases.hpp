@@ -1,7 +1,6 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -100,9 +99,8 @@ inline std::string compare_outcome(const oracle::Explanation& answer, const json
 inline std::string check_selection(const json& recorded) {
   Query query = query_from_json(recorded);
   query.config.selection = selection::vllm_parity;
-  const auto* const asked =
-      std::find_if(oracles.begin(), oracles.end(), [&](const NamedOracle& o) { return o.name == query.oracle; });
-  if (asked == oracles.end()) return "no oracle is called " + query.oracle;
+  const NamedOracle* const asked = find_oracle(query.oracle);
+  if (asked == nullptr) return "no oracle is called " + query.oracle;
   const oracle::Explanation answer = asked->explain(query.config, query.keys, query.target);
   const std::string wrong = compare_outcome(answer, recorded.at("expect"));
   return wrong.empty() ? compare_rejected(answer, recorded.at("rejected")) : wrong;
