@@ -2,7 +2,9 @@
 #pragma once
 
 #include "polymoe/oracle/cpu_table.hpp"
+#include "polymoe/oracle/native_first.hpp"
 #include "polymoe/oracle/oracle.hpp"
+#include "polymoe/oracle/vllm/fp8.hpp"
 #include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -19,7 +21,7 @@ using Fp8Table = CpuTable<  //
     backend::SimdSse42,     //
     backend::Reference>;    // slow, exact, everywhere
 
-using Fp8 = Oracle<Fp8Table, quant::Fp8Block128>;
+using Fp8 = Oracle<NativeFirst<Fp8Table, vllm::Fp8>, quant::Fp8Block128>;
 
 static_assert(MoEKernelOracle<Fp8>);
 

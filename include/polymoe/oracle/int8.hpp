@@ -2,7 +2,9 @@
 #pragma once
 
 #include "polymoe/oracle/cpu_table.hpp"
+#include "polymoe/oracle/native_first.hpp"
 #include "polymoe/oracle/oracle.hpp"
+#include "polymoe/oracle/vllm/int8.hpp"
 #include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -21,7 +23,7 @@ using Int8Table = CpuTable<  //
     backend::SimdSse42,      //
     backend::Reference>;     // slow, exact, everywhere
 
-using Int8 = Oracle<Int8Table, quant::Int8Channel>;
+using Int8 = Oracle<NativeFirst<Int8Table, vllm::Int8>, quant::Int8Channel>;
 
 static_assert(MoEKernelOracle<Int8>);
 

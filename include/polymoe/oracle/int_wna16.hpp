@@ -2,7 +2,9 @@
 #pragma once
 
 #include "polymoe/oracle/cpu_table.hpp"
+#include "polymoe/oracle/native_first.hpp"
 #include "polymoe/oracle/oracle.hpp"
+#include "polymoe/oracle/vllm/int_wna16.hpp"
 #include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -19,7 +21,7 @@ using IntWna16Table = CpuTable<  //
     backend::SimdSse42,          //
     backend::Reference>;         // slow, exact, everywhere
 
-using IntWna16 = Oracle<IntWna16Table, quant::IntWna16<4>>;
+using IntWna16 = Oracle<NativeFirst<IntWna16Table, vllm::IntWna16>, quant::IntWna16<4>>;
 
 static_assert(MoEKernelOracle<IntWna16>);
 

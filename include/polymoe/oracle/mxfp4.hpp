@@ -2,7 +2,9 @@
 #pragma once
 
 #include "polymoe/oracle/cpu_table.hpp"
+#include "polymoe/oracle/native_first.hpp"
 #include "polymoe/oracle/oracle.hpp"
+#include "polymoe/oracle/vllm/mxfp4.hpp"
 #include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -18,7 +20,10 @@ using MxFp4Table = CpuTable<  //
     backend::SimdSse42,       //
     backend::Reference>;      // slow, exact, everywhere
 
-using MxFp4 = Oracle<MxFp4Table, quant::Mxfp4>;
+using MxFp4 = Oracle<NativeFirst<MxFp4Table, vllm::MxFp4>, quant::Mxfp4>;
+
+/// The same for DeepSeek V4, whose experts vLLM's other oracle of mxfp4 places.
+using MxFp4DeepSeekV4 = Oracle<NativeFirst<MxFp4Table, vllm::MxFp4DeepSeekV4>, quant::Mxfp4>;
 
 static_assert(MoEKernelOracle<MxFp4>);
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "polymoe/oracle/cpu_table.hpp"
+#include "polymoe/oracle/native_first.hpp"
 #include "polymoe/oracle/oracle.hpp"
+#include "polymoe/oracle/vllm/mxfp8.hpp"
 #include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -18,7 +20,7 @@ using MxFp8Table = CpuTable<  //
     backend::SimdSse42,       //
     backend::Reference>;      // slow, exact, everywhere
 
-using MxFp8 = Oracle<MxFp8Table, quant::Mxfp8>;
+using MxFp8 = Oracle<NativeFirst<MxFp8Table, vllm::MxFp8>, quant::Mxfp8>;
 
 static_assert(MoEKernelOracle<MxFp8>);
 

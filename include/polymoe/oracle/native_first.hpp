@@ -5,8 +5,11 @@
 #include <boost/mp11/list.hpp>
 #include <boost/mp11/utility.hpp>
 #include <cstddef>
-#include <string_view>
+#include <cstdint>
 
+#include "polymoe/config/fused_moe_config.hpp"
+#include "polymoe/oracle/backend_list.hpp"
+#include "polymoe/oracle/backend_names.hpp"
 #include "polymoe/oracle/candidate.hpp"
 #include "polymoe/oracle/plan.hpp"
 #include "polymoe/target/isa_namespace.hpp"
@@ -30,10 +33,10 @@ struct NativeFirst {
   static constexpr Plan priority(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
     if (target.platform == Platform::cpu && config.selection == SelectionPolicy::native_first) {
       if (config.moe_backend.is_auto()) return Native::priority(config, keys, target);
-      const std::size_t requested = native_index(config.moe_backend.view());
-      if (requested < native_count) {
-        return Plan{}.ask(requested).or_else(FailureKind::value_error,
-                                             "the requested backend does not support the configuration");
+      if (const auto requested = index_of_name<typename Native::backends>(config.moe_backend)) {
+        return Plan{}
+            .ask(*requested)
+            .or_else(FailureKind::value_error, "the requested backend does not support the configuration");
       }
     }
     Plan plan = Vllm::priority(config, keys, target);
@@ -43,17 +46,17 @@ struct NativeFirst {
     return plan;
   }
 
+  /// The backends that a user-facing name stands for.
+  static constexpr BackendList named(const BackendName& name) {
+    BackendList list;
+    if (const auto native = index_of_name<typename Native::backends>(name)) list.push_back(*native);
+    const BackendList others = Vllm::named(name);
+    for (std::size_t i = 0; i < others.size; ++i) list.push_back(others.index[i] + native_count);
+    return list;
+  }
+
  private:
   static constexpr std::size_t native_count = boost::mp11::mp_size<typename Native::backends>::value;
-
-  static constexpr std::size_t native_index(std::string_view name) {
-    std::size_t index = 0;
-    std::size_t found = native_count;
-    [&]<class... Backends>(boost::mp11::mp_list<Backends...>) {
-      ((Backends::name() == name ? void(found = index) : void(), ++index), ...);
-    }(typename Native::backends{});
-    return found;
-  }
 };
 
 }  // namespace polymoe::oracle::inline POLYMOE_ISA

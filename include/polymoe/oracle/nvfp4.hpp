@@ -2,7 +2,9 @@
 #pragma once
 
 #include "polymoe/oracle/cpu_table.hpp"
+#include "polymoe/oracle/native_first.hpp"
 #include "polymoe/oracle/oracle.hpp"
+#include "polymoe/oracle/vllm/nvfp4.hpp"
 #include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -18,7 +20,7 @@ using NvFp4Table = CpuTable<  //
     backend::SimdSse42,       //
     backend::Reference>;      // slow, exact, everywhere
 
-using NvFp4 = Oracle<NvFp4Table, quant::NvFp4>;
+using NvFp4 = Oracle<NativeFirst<NvFp4Table, vllm::NvFp4>, quant::NvFp4>;
 
 static_assert(MoEKernelOracle<NvFp4>);
 

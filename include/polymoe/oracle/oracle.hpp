@@ -9,6 +9,7 @@
 
 #include "polymoe/config/fixed_string.hpp"
 #include "polymoe/layout/packed_weights.hpp"
+#include "polymoe/oracle/backend_names.hpp"
 #include "polymoe/oracle/selection.hpp"
 #include "polymoe/quant/quant_config.hpp"
 #include "polymoe/quant/scheme.hpp"
@@ -50,14 +51,16 @@ struct Oracle {
     return boost::mp11::mp_at_c<backends, *index>{};
   }
 
-  /// The index in `backends` of a user-facing name, at run time; nothing where the oracle knows no such backend.
+  /// The index in `backends` of a user-facing name, at run time; nothing where the oracle knows no such backend. Where
+  /// a name stands for several variants of one backend, the preferred one.
   static constexpr std::optional<std::size_t> map_backend(std::string_view requested) {
-    std::optional<std::size_t> found;
-    std::size_t index = 0;
-    [&]<class... Backends>(boost::mp11::mp_list<Backends...>) {
-      ((Backends::name() == requested ? void(found = index) : void(), ++index), ...);
-    }(backends{});
-    return found;
+    const BackendName name(requested);
+    if constexpr (requires { Table::named(name); }) {
+      const BackendList list = Table::named(name);
+      return list.size == 0 ? std::nullopt : std::optional<std::size_t>(list.index[0]);
+    } else {
+      return index_of_name<backends>(name);
+    }
   }
 
   /// All candidates' answers, for any machine.

@@ -5,7 +5,9 @@
 #include <boost/mp11/list.hpp>
 
 #include "polymoe/oracle/cpu_backends.hpp"
+#include "polymoe/oracle/native_first.hpp"
 #include "polymoe/oracle/oracle.hpp"
+#include "polymoe/oracle/vllm/unquantized.hpp"
 #include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -33,7 +35,7 @@ struct UnquantizedTable {
   }
 };
 
-using Unquantized = Oracle<UnquantizedTable, quant::Unquantized>;
+using Unquantized = Oracle<NativeFirst<UnquantizedTable, vllm::Unquantized>, quant::Unquantized>;
 
 static_assert(MoEKernelOracle<Unquantized>);
 
