@@ -20,10 +20,10 @@ namespace polymoe::bench {
 
 /// What the machine can do at best on the threads of one executor, as far as it was measured.
 struct Ceilings {
-  double read_gbps = 0;     ///< DRAM reads, GB/s
-  double bf16_tflops = 0;   ///< the fastest bf16 product there is: AMX, else vdpbf16ps, else fp32 FMA
-  double int8_tops = 0;     ///< AMX, else VNNI
-  double fp32_tflops = 0;   ///< FMA
+  double read_gbps = 0;    ///< DRAM reads, GB/s
+  double bf16_tflops = 0;  ///< the fastest bf16 product there is: AMX, else vdpbf16ps, else fp32 FMA
+  double int8_tops = 0;    ///< AMX, else VNNI
+  double fp32_tflops = 0;  ///< FMA
 
   /// Keeps the best of both, number by number.
   void raise_to(const Ceilings& other) {
@@ -217,10 +217,12 @@ class CeilingMeter {
     const std::size_t third = bytes_ / 3;
     const std::size_t share = third / threads / 4096 * 4096;
     const std::byte* base = data_ + (next_third_++ % 3) * third;
-    const double gbps = timed(executor, [&](std::size_t index) {
-                          keep(detail::read_streams(base + index * share, share, pattern.streams, pattern.ahead));
-                          return static_cast<double>(share);
-                        }) * 1e-9;
+    const double gbps = timed(executor,
+                              [&](std::size_t index) {
+                                keep(detail::read_streams(base + index * share, share, pattern.streams, pattern.ahead));
+                                return static_cast<double>(share);
+                              }) *
+                        1e-9;
     best_.read_gbps = std::max(best_.read_gbps, gbps);
     return gbps;
   }
@@ -266,7 +268,9 @@ class CeilingMeter {
     return sum / time;
   }
 
-  static void keep(std::uint64_t value) { asm volatile("" ::"r"(value)); }
+  static void keep(std::uint64_t value) {
+    asm volatile("" ::"r"(value));
+  }
 
   std::byte* data_ = nullptr;
   std::size_t bytes_;

@@ -50,8 +50,9 @@ void store_row(const MutableTokensView& out, std::int64_t row, std::int64_t colu
     T* const to = reinterpret_cast<T*>(out.row(row)) + column;
     std::int64_t i = 0;
     for (; i + width <= count; i += width) vector::store(to + i, vector::load<V>(values + i));
-    if (i < count) vector::store(to + i, vector::load<V>(values + i, static_cast<std::size_t>(count - i)),
-                                 static_cast<std::size_t>(count - i));
+    if (i < count)
+      vector::store(to + i, vector::load<V>(values + i, static_cast<std::size_t>(count - i)),
+                    static_cast<std::size_t>(count - i));
   });
 }
 
@@ -160,16 +161,16 @@ struct AddToSums {
       const RoutedRow& routed = self.rows[sums.first_row + row];
       const V weight(self.weight_on_input ? 1.0F : routed.weight);
       alignas(64) float finished[layout::panel_columns];
-      float* const sum = self.sums_of_tokens + (routed.is_first && routed.is_last ? 0 : routed.token * self.stride + first);
+      float* const sum =
+          self.sums_of_tokens + (routed.is_first && routed.is_last ? 0 : routed.token * self.stride + first);
       float* const to = routed.is_last ? finished : sum;
       for (std::int64_t half = 0; half < 2; ++half) {
         const std::int64_t offset = half * microkernel::tile_columns;
-        finish_sums<V>(sums.row(row, half), tail + offset, self.tails.has_scales, 1.0F,
-                       [&](std::int64_t column, V y) {
-                         V value = weight * y;
-                         if (!routed.is_first) value = vector::load<V>(sum + offset + column) + value;
-                         vector::store(to + offset + column, value);
-                       });
+        finish_sums<V>(sums.row(row, half), tail + offset, self.tails.has_scales, 1.0F, [&](std::int64_t column, V y) {
+          V value = weight * y;
+          if (!routed.is_first) value = vector::load<V>(sum + offset + column) + value;
+          vector::store(to + offset + column, value);
+        });
       }
       if (routed.is_last) {
         const std::int64_t columns = std::min(layout::panel_columns, self.out.columns - first);

@@ -27,6 +27,7 @@
 #include "polymoe/layout/packed_weights.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/microkernel/block.hpp"
+#include "polymoe/microkernel/microkernels.hpp"
 #include "polymoe/microkernel/stream.hpp"
 #include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/scheme.hpp"
@@ -155,8 +156,8 @@ class Grouped {
       own_arenas = cutter.take<std::byte>(size(arena_bytes * concurrency));
       const std::int64_t shared_bytes = std::min(chunks * arena_bytes, std::max(arenas_limit, 3 * arena_bytes));
       arenas = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes)));
-      arena_count = static_cast<std::int32_t>(
-          std::clamp<std::int64_t>(shared_bytes / arena_bytes, 3, Schedule::arenas_bound));
+      arena_count =
+          static_cast<std::int32_t>(std::clamp<std::int64_t>(shared_bytes / arena_bytes, 3, Schedule::arenas_bound));
       worker_sums = cutter.take<std::byte>(size(WorkerMemory<Microkernel>::sums_limit * concurrency));
       worker_unpacked = cutter.take<std::byte>(size(WorkerMemory<Microkernel>::unpacked_bytes * concurrency));
       if (is_monolithic) {
@@ -237,8 +238,8 @@ class Grouped {
         constexpr double bytes = 15000;
         constexpr double shared_bytes = 10000;
         const double flops = 2.0 * static_cast<double>(chunk.rows * matrix.depth * layout::panel_columns);
-        const double of_panel = std::max(static_cast<double>(matrix.panel_bytes) / bytes,
-                                         flops / Microkernel::flops_per_microsecond);
+        const double of_panel =
+            std::max(static_cast<double>(matrix.panel_bytes) / bytes, flops / Microkernel::flops_per_microsecond);
         const double of_activations = static_cast<double>(chunk.rows * matrix.depth) * sizeof(Element) / shared_bytes;
         const double panels_of_part = std::max(1.0, 10 * of_activations / of_panel);
         microseconds = of_panel * static_cast<double>(panels);
@@ -318,9 +319,8 @@ class Grouped {
       Chunk& chunk = this->chunk(ticket);
       const microkernel::RowBlocks blocks(chunk.rows);
       session_.set_height(blocks.height);
-      std::byte* const activations =
-          chunk.is_whole() ? call_.memory.own_arenas + index_ * call_.memory.arena_bytes
-                           : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
+      std::byte* const activations = chunk.is_whole() ? call_.memory.own_arenas + index_ * call_.memory.arena_bytes
+                                                      : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
       std::byte* const intermediate = activations + blocks.bytes(self_.first_steps());
       switch (ticket.stage) {
         case Stage::whole:
@@ -366,7 +366,8 @@ class Grouped {
     void clear_padding(const microkernel::RowBlocks& blocks, std::int64_t begin, std::int64_t end,
                        std::byte* intermediate) const noexcept {
       const std::int64_t steps = self_.second_steps();
-      const std::int64_t written = self_.expert_.w13.panels * layout::panel_columns / (self_.layer_.shape.gated ? 2 : 1);
+      const std::int64_t written =
+          self_.expert_.w13.panels * layout::panel_columns / (self_.layer_.shape.gated ? 2 : 1);
       for (std::int64_t block = begin; block < end; ++block) {
         const std::int64_t rows = blocks.rows_in(block);
         std::byte* const first = intermediate + block * blocks.block_bytes(steps);
@@ -400,8 +401,7 @@ class Grouped {
     void first(const Chunk& chunk, const microkernel::RowBlocks& blocks, const std::byte* activations,
                std::byte* intermediate, std::int64_t part, std::int64_t parts,
                const microkernel::WeightStream& next) noexcept {
-      Product work =
-          product(self_.expert_.w13, chunk, blocks, activations, w13_stream(chunk, part, parts), next);
+      Product work = product(self_.expert_.w13, chunk, blocks, activations, w13_stream(chunk, part, parts), next);
       const auto multiply = [&]<class Functor>(const Functor& functor) {
         using End = Activate<V, Element, Functor>;
         const End end{functor,
@@ -446,7 +446,7 @@ class Grouped {
         const FillSlots<V> end_of_panel{end_tails, rows, weight_on_input, results, self_.padded_hidden_size()};
         multiply({&end_of_panel, &FillSlots<V>::finish});
       } else {
-        const AddToSums<V> end_of_panel{end_tails,         rows, weight_on_input, results, self_.padded_hidden_size(),
+        const AddToSums<V> end_of_panel{end_tails, rows, weight_on_input, results, self_.padded_hidden_size(),
                                         call_.out};
         multiply({&end_of_panel, &AddToSums<V>::finish});
       }

@@ -35,7 +35,7 @@ struct Chunk {
   std::int32_t gather_parts = 1;  ///< pieces of work; 0 first_parts: the whole chunk is one piece
   std::int32_t first_parts = 0;
   std::int32_t second_parts = 1;
-  std::int32_t arena = -1;     ///< where its activations are; -1: at the worker's own place
+  std::int32_t arena = -1;        ///< where its activations are; -1: at the worker's own place
   std::int32_t predecessor = -1;  ///< the chunk that had the arena before
   std::atomic<std::int32_t> gathered{0};
   std::atomic<std::int32_t> first_done{0};

@@ -60,8 +60,8 @@ void gather_blocks(const TokensView& hidden_states, const RoutedRow* rows, const
       for (std::int64_t i = 0; i < blocks.height; ++i, to += microkernel::row_step_bytes) {
         const std::int64_t left = hidden_states.columns - k;
         if (i < count && left > 0) {
-          convert_step<V, Element, T>(to, sources[static_cast<std::size_t>(i)] + k * static_cast<std::int64_t>(sizeof(T)),
-                                      left);
+          convert_step<V, Element, T>(
+              to, sources[static_cast<std::size_t>(i)] + k * static_cast<std::int64_t>(sizeof(T)), left);
         } else {
           std::memset(to, 0, microkernel::row_step_bytes);
         }

@@ -40,7 +40,7 @@ struct Ticket {
 struct ChunkCost {
   double first = 0;
   double second = 0;
-  std::int64_t first_limit = 1;   ///< more parts than this do not pay
+  std::int64_t first_limit = 1;  ///< more parts than this do not pay
   std::int64_t second_limit = 1;
 };
 

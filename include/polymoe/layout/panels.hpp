@@ -10,6 +10,7 @@
 
 #include "polymoe/config/layer.hpp"
 #include "polymoe/execution/executor.hpp"
+#include "polymoe/layout/storage.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -34,15 +35,15 @@ using PanelRows = std::array<std::int64_t, panel_columns>;
 template <class C>
 concept Codec = requires(std::byte* record, const std::byte* packed, const quant::WeightMatrix& matrix,
                          const PanelRows& rows, std::int64_t k) {
-  typename C::Element;                                               // of an unpacked weight
-  { C::name() } -> std::convertible_to<std::string_view>;            // of the kernel format
-  { C::record_k } -> std::convertible_to<std::int64_t>;              // a multiple of a K step
-  { C::record_bytes } -> std::convertible_to<std::int64_t>;          // a multiple of 64
-  { C::is_direct } -> std::convertible_to<bool>;                     // records are K steps as they are
-  { C::has_column_scales } -> std::convertible_to<bool>;             // the sums of a column are multiplied by a number
-  { C::column_scale(matrix, k) } -> std::same_as<float>;             // of checkpoint row k
-  { C::pack(record, matrix, rows, k) } -> std::same_as<void>;        // the record that begins at k
-  { C::unpack(packed, k, record) } -> std::same_as<void>;            // k records -> K steps
+  typename C::Element;                                         // of an unpacked weight
+  { C::name() } -> std::convertible_to<std::string_view>;      // of the kernel format
+  { C::record_k } -> std::convertible_to<std::int64_t>;        // a multiple of a K step
+  { C::record_bytes } -> std::convertible_to<std::int64_t>;    // a multiple of 64
+  { C::is_direct } -> std::convertible_to<bool>;               // records are K steps as they are
+  { C::has_column_scales } -> std::convertible_to<bool>;       // the sums of a column are multiplied by a number
+  { C::column_scale(matrix, k) } -> std::same_as<float>;       // of checkpoint row k
+  { C::pack(record, matrix, rows, k) } -> std::same_as<void>;  // the record that begins at k
+  { C::unpack(packed, k, record) } -> std::same_as<void>;      // k records -> K steps
 };
 
 /// Sizes and places of one product's panels within an expert.
@@ -89,14 +90,14 @@ struct Panels {
     return expert;
   }
 
-  static constexpr std::size_t expert_bytes(const LayerShape& shape) {
+  static constexpr std::size_t expert_bytes(const LayerShape& shape, const Storage&) {
     return static_cast<std::size_t>(expert_panels(shape).bytes);
   }
 
   /// Packs one expert; `memory` is 64-byte aligned.
   template <Executor E>
   static void pack_expert(std::byte* memory, const quant::ExpertCheckpoint& checkpoint, const LayerShape& shape,
-                          E& executor) {
+                          const Storage&, E& executor) {
     const ExpertPanels expert = expert_panels(shape);
     executor.parallel_for(expert.w13.panels + expert.w2.panels, [&](std::int64_t index, int) {
       if (index < expert.w13.panels) {

@@ -1,10 +1,13 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#if defined(__AMX_TILE__) && defined(__AMX_BF16__)
+#include "polymoe/target/isa_namespace.hpp"
+
+#if defined(POLYMOE_HAS_AMX)
 
 #include <immintrin.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <xsimd/xsimd.hpp>
@@ -13,7 +16,8 @@
 #include "polymoe/microkernel/block.hpp"
 #include "polymoe/microkernel/stream.hpp"
 #include "polymoe/numeric/bf16.hpp"
-#include "polymoe/target/isa_namespace.hpp"
+
+// GCC's tile intrinsics paste their arguments into assembler: tile numbers are literals.
 
 namespace polymoe::inline POLYMOE_ISA::microkernel {
 
@@ -36,11 +40,14 @@ struct AmxBf16 {
 
   template <bool accumulate>
   static void multiply(const Block& block, Prefetcher& prefetcher) noexcept {
+    // The tile intrinsics do not tell the compiler that they read and write memory.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     if (block.next_rows != 0) {
       two_blocks<accumulate>(block, prefetcher);
     } else {
       one_block<accumulate>(block, prefetcher);
     }
+    std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 
  private:
@@ -53,17 +60,23 @@ struct AmxBf16 {
     std::byte* const sums = block.sums;
     const std::int64_t tile = a_step;
 
+    if constexpr (!accumulate) {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    }
     _tile_stream_loadd(4, a0, 64);
     _tile_loadd(6, b, 64);
-    load_or_zero<0, accumulate>(sums);
+    if constexpr (accumulate) _tile_stream_loadd(0, sums, 64);
     _tile_dpbf16ps(0, 4, 6);
     _tile_loadd(7, b + weight_tile_bytes, 64);
-    load_or_zero<1, accumulate>(sums + tile);
+    if constexpr (accumulate) _tile_stream_loadd(1, sums + tile, 64);
     _tile_dpbf16ps(1, 4, 7);
     _tile_stream_loadd(5, a1, 64);
-    load_or_zero<2, accumulate>(sums + 2 * tile);
+    if constexpr (accumulate) _tile_stream_loadd(2, sums + 2 * tile, 64);
     _tile_dpbf16ps(2, 5, 6);
-    load_or_zero<3, accumulate>(sums + 3 * tile);
+    if constexpr (accumulate) _tile_stream_loadd(3, sums + 3 * tile, 64);
     _tile_dpbf16ps(3, 5, 7);
     prefetcher.step();
 
@@ -94,8 +107,13 @@ struct AmxBf16 {
     const std::byte* a = block.activations;
     const std::byte* b = block.weights;
     const std::int64_t a_step = block.height * row_step_bytes;
-    load_or_zero<0, accumulate>(block.sums);
-    load_or_zero<1, accumulate>(block.sums + a_step);
+    if constexpr (accumulate) {
+      _tile_loadd(0, block.sums, 64);
+      _tile_loadd(1, block.sums + a_step, 64);
+    } else {
+      _tile_zero(0);
+      _tile_zero(1);
+    }
     for (std::int64_t step = 0; step < block.steps; ++step) {
       _tile_loadd(4, a, 64);
       _tile_loadd(6, b, 64);
@@ -108,15 +126,6 @@ struct AmxBf16 {
     }
     _tile_stored(0, block.sums, 64);
     _tile_stored(1, block.sums + a_step, 64);
-  }
-
-  template <int tile, bool accumulate>
-  [[gnu::always_inline]] static void load_or_zero(const std::byte* sums) noexcept {
-    if constexpr (accumulate) {
-      _tile_stream_loadd(tile, sums, 64);
-    } else {
-      _tile_zero(tile);
-    }
   }
 };
 

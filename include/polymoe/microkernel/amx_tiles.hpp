@@ -1,14 +1,14 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#if defined(__AMX_TILE__)
+#include "polymoe/target/isa_namespace.hpp"
+
+#if defined(POLYMOE_HAS_AMX)
 
 #include <immintrin.h>
 
 #include <cstddef>
 #include <cstdint>
-
-#include "polymoe/target/isa_namespace.hpp"
 
 namespace polymoe::inline POLYMOE_ISA::microkernel {
 

@@ -21,7 +21,8 @@ namespace polymoe::inline POLYMOE_ISA::microkernel {
 // C[M x 32] += A[M x K] * B[K x 32], bf16 pairs -> fp32 with vdpbf16ps (subnormal operands read as zeros).
 // Registers: 2 M sums (M <= 8), 2 weight rows, 1 broadcast activation pair.
 // A step:    K += 32: 32 weight loads (2 KiB), 16 M broadcasts, 32 M products at one or two a cycle.
-// Bound:     by weight bytes from memory up to M = 8, by the products above; the sums need 3 rows to hide their latency.
+// Bound:     by weight bytes from memory up to M = 8, by the products above; the sums need 3 rows to hide their
+// latency.
 struct Avx512Bf16 {
   using Element = bf16;
   using Vector = xsimd::batch<float, xsimd::avx512bw>;

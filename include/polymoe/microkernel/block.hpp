@@ -52,7 +52,9 @@ struct RowBlocks {
   }
 
   /// Rows of a block that are not padding.
-  std::int64_t rows_in(std::int64_t block) const noexcept { return std::clamp(rows - block * height, std::int64_t{0}, height); }
+  std::int64_t rows_in(std::int64_t block) const noexcept {
+    return std::clamp(rows - block * height, std::int64_t{0}, height);
+  }
 
   /// Bytes of one sums tile, and of all sums of a panel.
   std::int64_t sums_tile_bytes() const noexcept { return height * row_step_bytes; }

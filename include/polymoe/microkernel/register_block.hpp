@@ -27,13 +27,14 @@ void run_register_blocks(const Block& block, Prefetcher& prefetcher) noexcept {
       const std::int64_t rows = std::min(rows_of_run, block.height - row);
       const bool first = half == 0 && row == 0;
       [&]<std::int64_t... n>(std::integer_sequence<std::int64_t, n...>) {
-        static_cast<void>(
-            ((rows == n + 1 ? (Kernel::template run<n + 1, accumulate>(activations, step_bytes, block.weights,
-                                                                       block.steps, sums, step_bytes, prefetcher, first),
-                               true)
-                            : false) ||
-             ...));
-      }(std::make_integer_sequence<std::int64_t, Kernel::rows>{});
+        static_cast<void>((
+            (rows == n + 1 ? (Kernel::template run<n + 1, accumulate>(activations, step_bytes, block.weights,
+                                                                      block.steps, sums, step_bytes, prefetcher, first),
+                              true)
+                           : false) ||
+            ...));
+      }
+      (std::make_integer_sequence<std::int64_t, Kernel::rows>{});
     }
   }
 }

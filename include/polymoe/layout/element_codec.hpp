@@ -15,9 +15,10 @@
 
 namespace polymoe::inline POLYMOE_ISA::layout {
 
-/// Weights in the microkernel's own element type: a record is a K step, read as it is. Wider weights are rounded once.
+/// Weights in the microkernel's own element type: a record is a K step, read as it is. Other weights are converted, and
+/// rounded where they must be, when they are packed.
 template <class Element_>
-struct UnquantizedCodec {
+struct ElementCodec {
   using Element = Element_;
   static constexpr std::int64_t record_k = 64 / static_cast<std::int64_t>(sizeof(Element));
   static constexpr std::int64_t record_bytes = 2048;
@@ -34,7 +35,7 @@ struct UnquantizedCodec {
     for (std::int64_t column = 0; column < panel_columns; ++column) {
       const std::int64_t row = rows[static_cast<std::size_t>(column)];
       alignas(64) Element elements[record_k]{};
-      if (row >= 0) read(elements, matrix, row * matrix.columns + k, count);
+      if (row >= 0) read(elements, matrix, row, k, count);
       std::byte* const first = record + column / 16 * 1024 + column % 16 * 4;
       for (std::int64_t r = 0; r < 16; ++r) std::memcpy(first + r * 64, elements + r * along_k, 4);
     }
@@ -45,22 +46,22 @@ struct UnquantizedCodec {
  private:
   static constexpr std::int64_t along_k = 4 / static_cast<std::int64_t>(sizeof(Element));
 
-  static void read(Element* elements, const quant::WeightMatrix& matrix, std::int64_t index, std::int64_t count) {
+  static void read(Element* elements, const quant::WeightMatrix& matrix, std::int64_t row, std::int64_t k,
+                   std::int64_t count) {
     const TensorView& weight = matrix.tensors.weight;
-    if (weight.dtype == dtype_of<Element>::value) {
+    if (matrix.key.is_none() && weight.dtype == dtype_of<Element>::value) {
+      const std::int64_t index = row * matrix.columns + k;
       std::memcpy(elements, weight.data + index * static_cast<std::int64_t>(sizeof(Element)),
                   static_cast<std::size_t>(count) * sizeof(Element));
       return;
     }
-    visit_floating_dtype(weight.dtype, [&]<class Stored>() {
-      for (std::int64_t i = 0; i < count; ++i) {
-        elements[i] = Element(static_cast<float>(load_element<Stored>(weight.data, index + i)));
-      }
-    });
+    float values[record_k];
+    matrix.values(row, k, count, values);
+    for (std::int64_t i = 0; i < count; ++i) elements[i] = Element(values[i]);
   }
 };
 
-static_assert(Codec<UnquantizedCodec<bf16>>);
-static_assert(Codec<UnquantizedCodec<float>>);
+static_assert(Codec<ElementCodec<bf16>>);
+static_assert(Codec<ElementCodec<float>>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout
