@@ -9,10 +9,15 @@
 // Users write polymoe::experts; the linker sees polymoe::isa_amx::experts, and keeps the builds apart.
 // The names are ordered from the most capable down. A set's name stands for all features that its line asks for.
 
+// GCC and newer Clang say __AMX_TILE__, Clang up to 16 says __AMXTILE__.
+#if (defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__AMX_INT8__)) || \
+    (defined(__AMXTILE__) && defined(__AMXBF16__) && defined(__AMXINT8__))
+#define POLYMOE_HAS_AMX 1
+#endif
+
 #if defined(POLYMOE_ISA)
 // The build names the namespace itself.
-#elif defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__AMX_INT8__) && defined(__AVX512BF16__) && \
-    defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
+#elif defined(POLYMOE_HAS_AMX) && defined(__AVX512BF16__) && defined(__AVX512VNNI__) && defined(__AVX512VBMI__)
 #define POLYMOE_ISA isa_amx
 #elif defined(__AVX512BF16__) && defined(__AVX512VNNI__) && defined(__AVX512VBMI__) && defined(__AVX512BW__)
 #define POLYMOE_ISA isa_avx512_bf16

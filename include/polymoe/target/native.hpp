@@ -32,14 +32,8 @@ constexpr CpuFeatures compiled_features() {
 #if defined(__AVX512FP16__)
   features = features.with(CpuFeatures::of(isa::avx512_fp16));
 #endif
-#if defined(__AMX_TILE__)
-  features = features.with(CpuFeatures::of(isa::amx_tile));
-#endif
-#if defined(__AMX_BF16__)
-  features = features.with(CpuFeatures::of(isa::amx_bf16));
-#endif
-#if defined(__AMX_INT8__)
-  features = features.with(CpuFeatures::of(isa::amx_int8));
+#if defined(POLYMOE_HAS_AMX)
+  features = features.with(CpuFeatures::of(isa::amx_tile, isa::amx_bf16, isa::amx_int8));
 #endif
 #if defined(__aarch64__)
   features = features.with(isa_level::neon64);

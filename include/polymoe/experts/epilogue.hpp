@@ -1,0 +1,183 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "polymoe/config/view.hpp"
+#include "polymoe/experts/plan.hpp"
+#include "polymoe/experts/product.hpp"
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/microkernel/block.hpp"
+#include "polymoe/numeric/convert.hpp"
+#include "polymoe/numeric/vector.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+// What becomes of a panel's sums while they are in L1.
+
+namespace polymoe::inline POLYMOE_ISA::experts {
+
+/// Sums, scale and bias of a panel's columns.
+struct PanelTails {
+  const float* first = nullptr;
+  std::int64_t floats = 0;  ///< of one panel
+  bool has_scales = false;
+
+  const float* of(std::int64_t panel) const noexcept { return first + panel * floats; }
+};
+
+/// sum * column scale * row scale + bias of 16 columns, vector by vector: f(column, value).
+template <class V, class F>
+[[gnu::always_inline]] inline void finish_sums(const float* sums, const float* tail, bool has_scales, float row_scale,
+                                               F f) noexcept {
+  constexpr std::int64_t width = static_cast<std::int64_t>(vector::width<V>);
+  for (std::int64_t column = 0; column < microkernel::tile_columns; column += width) {
+    V value = vector::load<V>(sums + column);
+    if (has_scales) value = value * vector::load<V>(tail + layout::panel_columns + column);
+    value = value * V(row_scale);
+    f(column, value + vector::load<V>(tail + column));
+  }
+}
+
+/// Rounds `count` fp32 numbers to row `row` of a tensor, from column `column` on.
+template <class V>
+void store_row(const MutableTokensView& out, std::int64_t row, std::int64_t column, const float* values,
+               std::int64_t count) noexcept {
+  constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
+  visit_floating_dtype(out.dtype, [&]<class T>() {
+    T* const to = reinterpret_cast<T*>(out.row(row)) + column;
+    std::int64_t i = 0;
+    for (; i + width <= count; i += width) vector::store(to + i, vector::load<V>(values + i));
+    if (i < count)
+      vector::store(to + i, vector::load<V>(values + i, static_cast<std::size_t>(count - i)),
+                    static_cast<std::size_t>(count - i));
+  });
+}
+
+/// The first product's end: act(gate, up), rounded once to the element type, in the order of the second product.
+template <class V, class Element, class Functor>
+struct Activate {
+  Functor functor;
+  PanelTails tails;
+  const RoutedRow* rows;  ///< of the chunk
+  bool weight_on_input;
+  std::byte* intermediate;
+  std::int64_t steps;              ///< K steps of the second product
+  std::int64_t intermediate_size;  ///< columns beyond it are zeros
+
+  static void finish(const void* context, const PanelSums& sums) noexcept {
+    const auto& self = *static_cast<const Activate*>(context);
+    const float* const tail = self.tails.of(sums.panel);
+    constexpr std::int64_t values = Functor::gated ? layout::panel_columns / 2 : layout::panel_columns;
+    const std::int64_t first = sums.panel * values;
+    for (std::int64_t row = 0; row < sums.rows; ++row) {
+      const float scale = self.weight_on_input ? self.rows[sums.first_row + row].weight : 1.0F;
+      const float* const left = sums.row(row, 0);
+      const float* const right = sums.row(row, 1);
+      if constexpr (Functor::gated) {
+        self.gated_row(left, right, tail, scale, self.place(sums, row, first));
+      } else {
+        self.plain_row(left, tail, scale, self.place(sums, row, first));
+        self.plain_row(right, tail + microkernel::tile_columns, scale,
+                       self.place(sums, row, first + microkernel::tile_columns));
+      }
+      if (first + values > self.intermediate_size) self.clear_tail(sums, row, first + values);
+    }
+  }
+
+ private:
+  /// Where value `column` of a row stands.
+  Element* place(const PanelSums& sums, std::int64_t row, std::int64_t column) const noexcept {
+    constexpr std::int64_t of_step = microkernel::step_k<Element>;
+    std::byte* const step = intermediate + sums.blocks.offset(sums.first_row + row, column / of_step, steps);
+    return reinterpret_cast<Element*>(step) + column % of_step;
+  }
+
+  [[gnu::always_inline]] void gated_row(const float* gate, const float* up, const float* tail, float scale,
+                                        Element* out) const noexcept {
+    finish_sums<V>(gate, tail, tails.has_scales, scale, [&](std::int64_t column, V g) {
+      V u = vector::load<V>(up + column);
+      const float* const up_tail = tail + microkernel::tile_columns + column;
+      if (tails.has_scales) u = u * vector::load<V>(up_tail + layout::panel_columns);
+      u = u * V(scale) + vector::load<V>(up_tail);
+      vector::store(out + column, functor.apply(g, u));
+    });
+  }
+
+  [[gnu::always_inline]] void plain_row(const float* sums, const float* tail, float scale,
+                                        Element* out) const noexcept {
+    finish_sums<V>(sums, tail, tails.has_scales, scale,
+                   [&](std::int64_t column, V z) { vector::store(out + column, functor.apply(z)); });
+  }
+
+  void clear_tail(const PanelSums& sums, std::int64_t row, std::int64_t end) const noexcept {
+    for (std::int64_t i = intermediate_size; i < end; ++i) *place(sums, row, i) = Element(0.0F);
+  }
+};
+
+/// The second product's end where every slot has a place of its own: c * (sum + b2).
+template <class V>
+struct FillSlots {
+  PanelTails tails;
+  const RoutedRow* rows;
+  bool weight_on_input;
+  float* slots;         ///< [T * slots_per_token, stride]
+  std::int64_t stride;  ///< H, padded to whole panels
+
+  static void finish(const void* context, const PanelSums& sums) noexcept {
+    const auto& self = *static_cast<const FillSlots*>(context);
+    const float* const tail = self.tails.of(sums.panel);
+    for (std::int64_t row = 0; row < sums.rows; ++row) {
+      const RoutedRow& routed = self.rows[sums.first_row + row];
+      const V weight(self.weight_on_input ? 1.0F : routed.weight);
+      float* const out = self.slots + routed.slot * self.stride + sums.panel * layout::panel_columns;
+      for (std::int64_t half = 0; half < 2; ++half) {
+        const std::int64_t offset = half * microkernel::tile_columns;
+        finish_sums<V>(sums.row(row, half), tail + offset, self.tails.has_scales, 1.0F,
+                       [&](std::int64_t column, V y) { vector::store(out + offset + column, weight * y); });
+      }
+    }
+  }
+};
+
+/// The second product's end where a token's pairs are added up as they come, expert by expert: the first one opens
+/// the sum, the last one rounds it to the output.
+template <class V>
+struct AddToSums {
+  PanelTails tails;
+  const RoutedRow* rows;
+  bool weight_on_input;
+  float* sums_of_tokens;  ///< [T, stride]; not read or written where a token has one pair
+  std::int64_t stride;
+  MutableTokensView out;
+
+  static void finish(const void* context, const PanelSums& sums) noexcept {
+    const auto& self = *static_cast<const AddToSums*>(context);
+    const float* const tail = self.tails.of(sums.panel);
+    const std::int64_t first = sums.panel * layout::panel_columns;
+    for (std::int64_t row = 0; row < sums.rows; ++row) {
+      const RoutedRow& routed = self.rows[sums.first_row + row];
+      const V weight(self.weight_on_input ? 1.0F : routed.weight);
+      alignas(64) float finished[layout::panel_columns];
+      float* const sum =
+          self.sums_of_tokens + (routed.is_first && routed.is_last ? 0 : routed.token * self.stride + first);
+      float* const to = routed.is_last ? finished : sum;
+      for (std::int64_t half = 0; half < 2; ++half) {
+        const std::int64_t offset = half * microkernel::tile_columns;
+        finish_sums<V>(sums.row(row, half), tail + offset, self.tails.has_scales, 1.0F, [&](std::int64_t column, V y) {
+          V value = weight * y;
+          if (!routed.is_first) value = vector::load<V>(sum + offset + column) + value;
+          vector::store(to + offset + column, value);
+        });
+      }
+      if (routed.is_last) {
+        const std::int64_t columns = std::min(layout::panel_columns, self.out.columns - first);
+        store_row<V>(self.out, routed.token, first, finished, columns);
+      }
+    }
+  }
+};
+
+}  // namespace polymoe::inline POLYMOE_ISA::experts

@@ -1,0 +1,153 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/microkernel/block.hpp"
+#include "polymoe/microkernel/stream.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+// One product: activations of a chunk's rows times a run of panels.
+
+namespace polymoe::inline POLYMOE_ISA::experts {
+
+/// Finished sums of one panel and one or two blocks of rows.
+struct PanelSums {
+  microkernel::RowBlocks blocks;
+  const std::byte* first = nullptr;  ///< [blocks][2][height][16] fp32
+  std::int64_t panel = 0;
+  std::int64_t first_row = 0;  ///< of the chunk
+  std::int64_t rows = 0;       ///< without padding
+
+  const float* row(std::int64_t row, std::int64_t half) const noexcept {
+    const std::int64_t tile = row / blocks.height * 2 + half;
+    return reinterpret_cast<const float*>(first + tile * blocks.sums_tile_bytes() +
+                                          row % blocks.height * microkernel::row_step_bytes);
+  }
+};
+
+/// Called with the finished sums of every panel and every one or two blocks of rows.
+struct Finish {
+  const void* context = nullptr;
+  void (*function)(const void*, const PanelSums&) noexcept = nullptr;
+};
+
+struct Product {
+  microkernel::RowBlocks blocks;
+  const std::byte* activations = nullptr;
+  std::int64_t steps = 0;             ///< K steps
+  microkernel::WeightStream weights;  ///< the panels, in the order of reading
+  microkernel::WeightStream next;     ///< what the worker reads afterwards
+  std::int64_t first_panel = 0;
+  const float* tails = nullptr;  ///< of the first panel
+  std::int64_t tail_floats = 0;
+  Finish finish;
+};
+
+/// What a worker needs beside its registers.
+template <class Microkernel>
+struct WorkerMemory {
+  std::byte* sums = nullptr;      ///< sums_limit bytes
+  std::byte* unpacked = nullptr;  ///< one block of K steps
+
+  // The sums of a group of panels live in L2 beside the activations of a K block.
+  static constexpr std::int64_t sums_limit = 512 * 1024;
+  static constexpr std::int64_t unpacked_bytes = Microkernel::block_steps * microkernel::weight_step_bytes;
+};
+
+/// Activations up to this size stay in L2 while panel after panel is multiplied; larger ones are read block by block of
+/// K, each of which serves a group of panels.
+inline constexpr std::int64_t resident_activation_bytes = 1024 * 1024;
+
+/// The order in which a run of panels is read for `blocks` of rows.
+template <class Microkernel, class Codec>
+microkernel::WeightStream weight_stream(const layout::PanelMatrix& matrix, const std::byte* expert,
+                                        std::int64_t first_panel, std::int64_t panels,
+                                        const microkernel::RowBlocks& blocks) noexcept {
+  constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;
+  const bool one_call = blocks.blocks <= 2;
+  const std::int64_t records =
+      one_call ? microkernel::stream_block_bytes / Codec::record_bytes : Microkernel::block_steps / steps_of_record;
+  const std::int64_t steps = matrix.depth / microkernel::step_k<typename Microkernel::Element>;
+  const bool resident = blocks.bytes(steps) <= resident_activation_bytes;
+  const std::int64_t group =
+      one_call || resident ? 1 : WorkerMemory<Microkernel>::sums_limit / (blocks.sums_bytes() + 64);
+  return {.first = matrix.panel(expert, first_panel),
+          .panel_bytes = matrix.panel_bytes,
+          .block_bytes = std::max<std::int64_t>(records, 1) * Codec::record_bytes,
+          .panels = panels,
+          .group = std::clamp<std::int64_t>(group, 1, std::max<std::int64_t>(panels, 1))};
+}
+
+/// Multiplies, and hands finished sums to product.finish.
+template <class Microkernel, class Codec>
+void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& memory,
+                     microkernel::Prefetcher& prefetcher) noexcept {
+  using microkernel::Block;
+  using microkernel::StreamCursor;
+  constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;
+  const microkernel::RowBlocks& blocks = product.blocks;
+  const std::int64_t at_a_time = blocks.blocks_at_a_time();
+  const std::int64_t calls = blocks.blocks / at_a_time;
+  const std::int64_t row_block_bytes = blocks.block_bytes(product.steps);
+  const std::int64_t call_sums_bytes = 2 * at_a_time * blocks.sums_tile_bytes();
+
+  microkernel::WeightStream order = product.weights;
+  prefetcher.begin(order, product.next);
+  prefetcher.pace(order.block_bytes, calls * (order.block_bytes / Codec::record_bytes) * steps_of_record);
+  // Sums of few rows never leave the registers where the weights need no unpacking.
+  if (Codec::is_direct && calls == 1) order.block_bytes = order.panel_bytes;
+
+  const std::int64_t records_at_once = Codec::is_direct
+                                           ? order.block_bytes / Codec::record_bytes
+                                           : std::max<std::int64_t>(Microkernel::block_steps / steps_of_record, 1);
+  for (StreamCursor cursor(order); !cursor.at_end(); cursor.next()) {
+    // A line off multiples of 4 KiB: sums must not alias the weights' loads.
+    std::byte* const panel_sums = memory.sums + cursor.panel_in_group() * (blocks.sums_bytes() + 64);
+    if (cursor.block() == 0) {
+      for (std::int64_t line = 0; line < product.tail_floats; line += 16) {
+        __builtin_prefetch(product.tails + cursor.panel() * product.tail_floats + line);
+      }
+    }
+    std::int64_t step = cursor.block() * (order.block_bytes / Codec::record_bytes) * steps_of_record;
+    const std::byte* packed = cursor.address();
+    for (std::int64_t records = cursor.bytes() / Codec::record_bytes; records > 0;) {
+      const std::int64_t now = std::min(records, records_at_once);
+      const std::byte* weights = packed;
+      if constexpr (!Codec::is_direct) {
+        Codec::unpack(packed, now, memory.unpacked);
+        weights = memory.unpacked;
+      }
+      records -= now;
+      packed += now * Codec::record_bytes;
+      const bool is_last = cursor.in_last_block() && records == 0;
+      for (std::int64_t call = 0; call < calls; ++call) {
+        Block block;
+        block.activations = product.activations + call * at_a_time * row_block_bytes + step * blocks.step_bytes();
+        block.next_rows = at_a_time == 2 ? row_block_bytes : 0;
+        block.height = blocks.height;
+        block.weights = weights;
+        block.steps = now * steps_of_record;
+        block.sums = panel_sums + call * call_sums_bytes;
+        block.next_sums = step > 0 && call + 1 < calls ? block.sums + call_sums_bytes : nullptr;
+        if (step == 0) {
+          Microkernel::template multiply<false>(block, prefetcher);
+        } else {
+          Microkernel::template multiply<true>(block, prefetcher);
+        }
+        if (is_last) {
+          const std::int64_t first_row = call * at_a_time * blocks.height;
+          product.finish.function(product.finish.context,
+                                  {blocks, block.sums, product.first_panel + cursor.panel(), first_row,
+                                   std::min(blocks.rows - first_row, at_a_time * blocks.height)});
+        }
+      }
+      step += now * steps_of_record;
+    }
+  }
+}
+
+}  // namespace polymoe::inline POLYMOE_ISA::experts

@@ -1,0 +1,67 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/convert.hpp"
+#include "polymoe/quant/weight_matrix.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::inline POLYMOE_ISA::layout {
+
+/// Weights in the microkernel's own element type: a record is a K step, read as it is. Other weights are converted, and
+/// rounded where they must be, when they are packed.
+template <class Element_>
+struct ElementCodec {
+  using Element = Element_;
+  static constexpr std::int64_t record_k = 64 / static_cast<std::int64_t>(sizeof(Element));
+  static constexpr std::int64_t record_bytes = 2048;
+  static constexpr bool is_direct = true;
+  static constexpr bool has_column_scales = false;
+
+  static constexpr std::string_view name() { return sizeof(Element) == 2 ? "panels_bf16" : "panels_f32"; }
+
+  static float column_scale(const quant::WeightMatrix&, std::int64_t) { return 1.0F; }
+
+  /// Row r of a tile holds `along_k` elements of each of 16 columns.
+  static void pack(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+    const std::int64_t count = std::min(record_k, matrix.columns - k);
+    for (std::int64_t column = 0; column < panel_columns; ++column) {
+      const std::int64_t row = rows[static_cast<std::size_t>(column)];
+      alignas(64) Element elements[record_k]{};
+      if (row >= 0) read(elements, matrix, row, k, count);
+      std::byte* const first = record + column / 16 * 1024 + column % 16 * 4;
+      for (std::int64_t r = 0; r < 16; ++r) std::memcpy(first + r * 64, elements + r * along_k, 4);
+    }
+  }
+
+  static void unpack(const std::byte*, std::int64_t, std::byte*) {}
+
+ private:
+  static constexpr std::int64_t along_k = 4 / static_cast<std::int64_t>(sizeof(Element));
+
+  static void read(Element* elements, const quant::WeightMatrix& matrix, std::int64_t row, std::int64_t k,
+                   std::int64_t count) {
+    const TensorView& weight = matrix.tensors.weight;
+    if (matrix.key.is_none() && weight.dtype == dtype_of<Element>::value) {
+      const std::int64_t index = row * matrix.columns + k;
+      std::memcpy(elements, weight.data + index * static_cast<std::int64_t>(sizeof(Element)),
+                  static_cast<std::size_t>(count) * sizeof(Element));
+      return;
+    }
+    float values[record_k];
+    matrix.values(row, k, count, values);
+    for (std::int64_t i = 0; i < count; ++i) elements[i] = Element(values[i]);
+  }
+};
+
+static_assert(Codec<ElementCodec<bf16>>);
+static_assert(Codec<ElementCodec<float>>);
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout

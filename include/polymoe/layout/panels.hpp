@@ -1,0 +1,167 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "polymoe/config/layer.hpp"
+#include "polymoe/execution/executor.hpp"
+#include "polymoe/layout/storage.hpp"
+#include "polymoe/quant/weight_matrix.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+// The kernel format of all CPU microkernels. Each product's weights are cut into panels of 32 columns of the result
+// (rows of the checkpoint's matrix); a panel is a run of records along K, so that one thread reads a panel, and panel
+// after panel, as one stream. In the first product of a gated layer a panel holds 16 gate columns and the 16 up columns
+// that belong to them: one pass gives both, and the activation is applied to the sums while they are in L1.
+//
+//     expert: [W13 panels][W2 panels][W13 tails][W2 tails]     tail: 32 biases (fp32), 32 column scales (fp32, some)
+//
+// What a record looks like, a codec says: how many K it spans, how many bytes it takes for 32 columns, and how it is
+// unpacked to the K steps of microkernel/block.hpp. Columns and K beyond the matrix are zeros.
+
+namespace polymoe::inline POLYMOE_ISA::layout {
+
+inline constexpr std::int64_t panel_columns = 32;
+
+/// The checkpoint rows that are the columns of one panel; -1 where there is none.
+using PanelRows = std::array<std::int64_t, panel_columns>;
+
+/// How weights stand in a panel and how they become what a microkernel multiplies.
+template <class C>
+concept Codec = requires(std::byte* record, const std::byte* packed, const quant::WeightMatrix& matrix,
+                         const PanelRows& rows, std::int64_t k) {
+  typename C::Element;                                         // of an unpacked weight
+  { C::name() } -> std::convertible_to<std::string_view>;      // of the kernel format
+  { C::record_k } -> std::convertible_to<std::int64_t>;        // a multiple of a K step
+  { C::record_bytes } -> std::convertible_to<std::int64_t>;    // a multiple of 64
+  { C::is_direct } -> std::convertible_to<bool>;               // records are K steps as they are
+  { C::has_column_scales } -> std::convertible_to<bool>;       // the sums of a column are multiplied by a number
+  { C::column_scale(matrix, k) } -> std::same_as<float>;       // of checkpoint row k
+  { C::pack(record, matrix, rows, k) } -> std::same_as<void>;  // the record that begins at k
+  { C::unpack(packed, k, record) } -> std::same_as<void>;      // k records -> K steps
+};
+
+/// Sizes and places of one product's panels within an expert.
+struct PanelMatrix {
+  std::int64_t columns = 0;  ///< of the result, both halves counted
+  std::int64_t depth = 0;    ///< K, padded to whole records
+  std::int64_t panels = 0;
+  std::int64_t panel_bytes = 0;
+  std::int64_t tail_floats = 0;
+  std::int64_t weights_offset = 0;
+  std::int64_t tails_offset = 0;
+
+  const std::byte* panel(const std::byte* expert, std::int64_t index) const noexcept {
+    return expert + weights_offset + index * panel_bytes;
+  }
+  const float* bias(const std::byte* expert, std::int64_t index) const noexcept {
+    return reinterpret_cast<const float*>(expert + tails_offset) + index * tail_floats;
+  }
+};
+
+/// Both products of an expert.
+struct ExpertPanels {
+  PanelMatrix w13{};
+  PanelMatrix w2{};
+  std::int64_t bytes = 0;
+};
+
+/// Panels of the weights that Codec_ packs.
+template <Codec Codec_>
+struct Panels {
+  using codec = Codec_;
+
+  static constexpr std::string_view name() { return codec::name(); }
+
+  static constexpr ExpertPanels expert_panels(const LayerShape& shape) {
+    ExpertPanels expert;
+    const std::int64_t values_of_panel = shape.gated ? panel_columns / 2 : panel_columns;
+    expert.w13 = matrix(shape.w13_rows(), divide_up(shape.intermediate_size, values_of_panel), shape.hidden_size);
+    expert.w2 = matrix(shape.hidden_size, divide_up(shape.hidden_size, panel_columns), shape.intermediate_size);
+    expert.w2.weights_offset = expert.w13.panels * expert.w13.panel_bytes;
+    expert.w13.tails_offset = expert.w2.weights_offset + expert.w2.panels * expert.w2.panel_bytes;
+    expert.w2.tails_offset = expert.w13.tails_offset + tails_bytes(expert.w13);
+    expert.bytes = expert.w2.tails_offset + tails_bytes(expert.w2);
+    return expert;
+  }
+
+  static constexpr std::size_t expert_bytes(const LayerShape& shape, const Storage&) {
+    return static_cast<std::size_t>(expert_panels(shape).bytes);
+  }
+
+  /// Packs one expert; `memory` is 64-byte aligned.
+  template <Executor E>
+  static void pack_expert(std::byte* memory, const quant::ExpertCheckpoint& checkpoint, const LayerShape& shape,
+                          const Storage&, E& executor) {
+    const ExpertPanels expert = expert_panels(shape);
+    executor.parallel_for(expert.w13.panels + expert.w2.panels, [&](std::int64_t index, int) {
+      if (index < expert.w13.panels) {
+        pack_panel(memory, expert.w13, index, checkpoint.w13, w13_rows(checkpoint, shape, index));
+      } else {
+        const std::int64_t panel = index - expert.w13.panels;
+        pack_panel(memory, expert.w2, panel, checkpoint.w2, w2_rows(shape, panel));
+      }
+    });
+  }
+
+ private:
+  static constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+  static constexpr PanelMatrix matrix(std::int64_t columns, std::int64_t panels, std::int64_t depth) {
+    const std::int64_t records = divide_up(depth, codec::record_k);
+    return {.columns = columns,
+            .depth = records * codec::record_k,
+            .panels = panels,
+            .panel_bytes = records * codec::record_bytes,
+            .tail_floats = panel_columns * (codec::has_column_scales ? 2 : 1)};
+  }
+
+  static constexpr std::int64_t tails_bytes(const PanelMatrix& matrix) {
+    return matrix.panels * matrix.tail_floats * static_cast<std::int64_t>(sizeof(float));
+  }
+
+  static PanelRows w13_rows(const quant::ExpertCheckpoint& checkpoint, const LayerShape& shape, std::int64_t panel) {
+    const std::int64_t intermediate_size = shape.intermediate_size;
+    const std::int64_t values = shape.gated ? panel_columns / 2 : panel_columns;
+    PanelRows rows{};
+    for (std::int64_t column = 0; column < panel_columns; ++column) {
+      const std::int64_t i = panel * values + column % values;
+      const std::int64_t row =
+          column < values ? checkpoint.gate_row(i, intermediate_size) : checkpoint.up_row(i, intermediate_size);
+      rows[static_cast<std::size_t>(column)] = i < intermediate_size ? row : -1;
+    }
+    return rows;
+  }
+
+  static PanelRows w2_rows(const LayerShape& shape, std::int64_t panel) {
+    PanelRows rows{};
+    for (std::int64_t column = 0; column < panel_columns; ++column) {
+      const std::int64_t row = panel * panel_columns + column;
+      rows[static_cast<std::size_t>(column)] = row < shape.hidden_size ? row : -1;
+    }
+    return rows;
+  }
+
+  static void pack_panel(std::byte* memory, const PanelMatrix& place, std::int64_t panel,
+                         const quant::WeightMatrix& matrix, const PanelRows& rows) {
+    std::byte* record = memory + place.weights_offset + panel * place.panel_bytes;
+    for (std::int64_t k = 0; k < place.depth; k += codec::record_k, record += codec::record_bytes) {
+      codec::pack(record, matrix, rows, k);
+    }
+    float* const tail = reinterpret_cast<float*>(memory + place.tails_offset) + panel * place.tail_floats;
+    for (std::size_t column = 0; column < rows.size(); ++column) {
+      const std::int64_t row = rows[column];
+      tail[column] = row < 0 ? 0.0F : matrix.bias(row);
+      if constexpr (codec::has_column_scales) {
+        tail[rows.size() + column] = row < 0 ? 0.0F : codec::column_scale(matrix, row);
+      }
+    }
+  }
+};
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -1,0 +1,149 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "polymoe/target/isa_namespace.hpp"
+
+// How packed weights are read, and prefetched, by one thread.
+//
+// A core has too few line-fill buffers for the latency of memory: one sequential stream of loads, with or without
+// prefetches a fixed distance ahead, reaches two thirds of the bandwidth. The hardware's prefetchers help more pages at
+// once, so the next block is prefetched line by line of each of its 4 KiB pages in turn. Measured on two cores of a
+// Sapphire Rapids (GB/s): plain 18, prefetches in sequence 22, pages interleaved by 2: 27, by 4: 29.3, by 8: 30.3;
+// four independent streams a core, what is usually taken for the limit, 29.5.
+
+namespace polymoe::inline POLYMOE_ISA::microkernel {
+
+/// Bytes of a block of weights that the interleaved prefetch works best with: eight pages.
+inline constexpr std::int64_t stream_block_bytes = 32 * 1024;
+
+/// The order in which a run of panels is read: `group` panels at a time; in a group one block of K after the other,
+/// panel by panel. With group 1 that is from the first byte to the last.
+struct WeightStream {
+  const std::byte* first = nullptr;
+  std::int64_t panel_bytes = 0;
+  std::int64_t block_bytes = 0;  ///< of a panel; its last block may be shorter
+  std::int64_t panels = 0;
+  std::int64_t group = 1;
+
+  std::int64_t blocks() const noexcept { return (panel_bytes + block_bytes - 1) / block_bytes; }
+};
+
+/// A position in a WeightStream.
+class StreamCursor {
+ public:
+  StreamCursor() = default;
+  explicit StreamCursor(const WeightStream& stream) noexcept : stream_(stream), blocks_(stream.blocks()) {}
+
+  bool at_end() const noexcept { return group_ >= stream_.panels; }
+  const std::byte* address() const noexcept {
+    return stream_.first + panel() * stream_.panel_bytes + block_ * stream_.block_bytes;
+  }
+  std::int64_t bytes() const noexcept {
+    return std::min(stream_.block_bytes, stream_.panel_bytes - block_ * stream_.block_bytes);
+  }
+  std::int64_t panel() const noexcept { return group_ + panel_; }
+  std::int64_t panel_in_group() const noexcept { return panel_; }
+  std::int64_t block() const noexcept { return block_; }
+  bool in_last_block() const noexcept { return block_ + 1 == blocks_; }
+
+  void next() noexcept {
+    if (++panel_ < std::min(stream_.group, stream_.panels - group_)) return;
+    panel_ = 0;
+    if (++block_ < blocks_) return;
+    block_ = 0;
+    group_ += stream_.group;
+  }
+
+ private:
+  WeightStream stream_{};
+  std::int64_t blocks_ = 0;
+  std::int64_t group_ = 0;
+  std::int64_t block_ = 0;
+  std::int64_t panel_ = 0;
+};
+
+/// Runs one block ahead of the computation, across the ends of panels and products.
+class Prefetcher {
+ public:
+  /// The computation is about to read `current`; `next` (which may be empty) comes after it. Where `current` was not
+  /// announced as the next one before, its first block is fetched at once.
+  void begin(const WeightStream& current, const WeightStream& next) noexcept {
+    if (announced_ != current.first) {
+      ahead_ = StreamCursor(current);
+      take_block();
+      while (lines_ > 0) fetch();
+    } else if (next_.first != nullptr) {
+      ahead_ = StreamCursor(next_);
+      lines_ = 0;
+    }
+    announced_ = next.first;
+    next_ = next;
+  }
+
+  /// The computation of a block of `bytes` is about to take `steps` calls of step().
+  void pace(std::int64_t bytes, std::int64_t steps) noexcept {
+    pace_ = static_cast<std::int32_t>((lines_of(bytes) * one + steps - 1) / steps);
+  }
+
+  [[gnu::always_inline]] void step() noexcept {
+    credit_ += pace_;
+    while (credit_ >= one) {
+      credit_ -= one;
+      fetch();
+    }
+  }
+
+ private:
+  static constexpr std::int32_t one = 256;
+  static constexpr std::int64_t page = 4096;
+  static constexpr std::int64_t line = 64;
+
+  /// Lines of each page of a block.
+  static constexpr std::int64_t lines_of(std::int64_t bytes) noexcept {
+    return bytes < page ? (bytes + line - 1) / line : page / line;
+  }
+
+  /// The next line of each page of the block.
+  [[gnu::always_inline]] void fetch() noexcept {
+    if (lines_ == 0) take_block();
+    if (pages_ == 8) {
+      for (std::int64_t p = 0; p < 8; ++p) __builtin_prefetch(at_ + p * page, 0, 2);
+    } else {
+      for (std::int64_t p = 0; p < pages_; ++p) __builtin_prefetch(at_ + p * page, 0, 2);
+    }
+    at_ += line;
+    --lines_;
+  }
+
+  [[gnu::noinline]] void take_block() noexcept {
+    if (ahead_.at_end() && next_.first != nullptr) {
+      ahead_ = StreamCursor(next_);
+      next_ = {};
+    }
+    if (ahead_.at_end()) {
+      pages_ = 0;
+      lines_ = INT64_MAX;
+      return;
+    }
+    at_ = ahead_.address();
+    const std::int64_t bytes = ahead_.bytes();
+    pages_ = (bytes + page - 1) / page;
+    lines_ = lines_of(bytes);
+    ahead_.next();
+  }
+
+  const std::byte* at_ = nullptr;
+  std::int64_t pages_ = 0;
+  std::int64_t lines_ = 0;
+  std::int32_t credit_ = 0;
+  std::int32_t pace_ = 0;
+  StreamCursor ahead_{};
+  WeightStream next_{};
+  const std::byte* announced_ = nullptr;
+};
+
+}  // namespace polymoe::inline POLYMOE_ISA::microkernel
