@@ -7,6 +7,7 @@
 #include "polymoe/execution/openmp_executor.hpp"
 #include "polymoe/execution/serial_executor.hpp"
 #include "polymoe/execution/workspace.hpp"
+#include "polymoe/experts/grouped.hpp"
 #include "polymoe/kernel/fused_moe_kernel.hpp"
 #include "polymoe/kernel/select_kernel.hpp"
 #include "polymoe/prepare_finalize/batched.hpp"
