@@ -1,511 +1,71 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <memory>
 
-#include "polymoe/activation/visit.hpp"
 #include "polymoe/config/activation_format.hpp"
 #include "polymoe/config/fused_moe_config.hpp"
 #include "polymoe/execution/executor.hpp"
-#include "polymoe/execution/workspace.hpp"
 #include "polymoe/experts/arguments.hpp"
-#include "polymoe/experts/epilogue.hpp"
 #include "polymoe/experts/form.hpp"
+#include "polymoe/experts/grouped_core.hpp"
 #include "polymoe/experts/grouped_declaration.hpp"
 #include "polymoe/experts/layer.hpp"
-#include "polymoe/experts/plan.hpp"
-#include "polymoe/experts/product.hpp"
-#include "polymoe/experts/prologue.hpp"
-#include "polymoe/experts/reference_routing.hpp"
-#include "polymoe/experts/schedule.hpp"
 #include "polymoe/layout/codec_of.hpp"
 #include "polymoe/layout/packed_weights.hpp"
-#include "polymoe/layout/panels.hpp"
-#include "polymoe/microkernel/block.hpp"
-#include "polymoe/microkernel/microkernels.hpp"
-#include "polymoe/microkernel/stream.hpp"
-#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
-/// Grouped gemm1-activation-gemm2: rows are sorted by expert, each expert's weights are read once, and everything
-/// between reading hidden_states and adding up the slots stays in the caches of the core that works on it.
-///
-/// Weighted slots are added in fp32 in the order of j while all of them fit slots_limit; beyond that a token's pairs
-/// are added by rising expert, which needs one row of fp32 for each token instead of one for each pair. Neither order
-/// depends on the number of threads.
+/// What of a config the products can fold. Kernels whose configs differ elsewhere share one instantiation.
+constexpr FusedMoEConfig config_of_products(const FusedMoEConfig& config) {
+  return {.activation = config.activation};
+}
+
+/// A form of calling the grouped experts: the same code for all three, and for all schemes that are packed alike.
 template <ExpertsForm form, FusedMoEConfig config, quant::Scheme Scheme, class Microkernel>
 class Grouped {
+  using Core =
+      GroupedCore<config_of_products(config), layout::codec_of<Scheme, typename Microkernel::Element>, Microkernel>;
+
  public:
   using scheme = Scheme;
-  using Element = typename Microkernel::Element;
-  using Codec = layout::codec_of<Scheme, Element>;
-  using kernel_format = layout::Panels<Codec>;
+  using kernel_format = typename Core::kernel_format;
   static constexpr bool is_monolithic = form == ExpertsForm::monolithic;
   static constexpr ActivationFormat activation_format =
       form == ExpertsForm::batched ? ActivationFormat::batched : ActivationFormat::standard;
 
-  /// Bytes up to which every (token, expert) pair has a row of its own for its result.
-  static constexpr std::int64_t slots_limit = std::int64_t{32} << 20;
-  /// Bytes for activations of chunks that several workers share.
-  static constexpr std::int64_t arenas_limit = std::int64_t{16} << 20;
+  Grouped(PackedWeightsView weights, const Layer& layer) : core_(weights, layer, form) {}
 
-  Grouped(PackedWeightsView weights, const Layer& layer)
-      : weights_(weights), layer_(layer), expert_(kernel_format::expert_panels(layer.shape)) {}
-
-  const Layer& layer() const noexcept { return layer_; }
+  const Layer& layer() const noexcept { return core_.layer(); }
 
   /// Bytes that one call needs for up to `max_tokens` rows (batched: rows of the whole [E * max_tokens, H] matrix).
   std::size_t workspace_size(std::int64_t max_tokens, int concurrency) const noexcept {
-    WorkspaceCutter cutter;
-    static_cast<void>(Memory(cutter, *this, max_tokens, concurrency));
-    return cutter.used();
+    return core_.workspace_size(max_tokens, concurrency);
   }
 
   template <Executor E>
   void apply(const ModularArguments& arguments, std::byte* workspace, E& executor) const noexcept
       requires(form == ExpertsForm::modular) {
-    WorkspaceCutter cutter(workspace);
-    Memory memory(cutter, *this, arguments.hidden_states.rows, executor.concurrency());
-    run(arguments, memory, executor);
+    core_.modular(arguments, workspace, executor);
   }
 
   template <Executor E>
   void apply(const MonolithicArguments& arguments, std::byte* workspace, E& executor) const noexcept
       requires(form == ExpertsForm::monolithic) {
-    WorkspaceCutter cutter(workspace);
-    const std::int64_t tokens = arguments.hidden_states.rows;
-    Memory memory(cutter, *this, tokens, executor.concurrency());
-    const MatrixView<float> weights(memory.topk_weights, tokens, layer_.shape.top_k);
-    const MatrixView<std::int32_t> ids(memory.topk_ids, tokens, layer_.shape.top_k);
-    route(arguments, weights, ids, memory, executor);
-    run(ModularArguments{arguments.out, arguments.hidden_states, weights, ids}, memory, executor);
-    for (std::int64_t t = 0; t < arguments.chosen_ids.rows; ++t) {
-      std::copy_n(ids.row(t), layer_.shape.top_k, arguments.chosen_ids.row(t));
-      std::copy_n(weights.row(t), layer_.shape.top_k, arguments.chosen_weights.row(t));
-    }
+    core_.monolithic(arguments, workspace, executor);
   }
 
   template <Executor E>
   void apply(const BatchedArguments& arguments, std::byte* workspace, E& executor) const noexcept
       requires(form == ExpertsForm::batched) {
-    WorkspaceCutter cutter(workspace);
-    Memory memory(cutter, *this, arguments.hidden_states.rows, executor.concurrency());
-    memory.plan.sort(arguments);
-    Call call(*this, memory, arguments.out, arguments.hidden_states);
-    call.execute(executor, 0);
+    core_.batched(arguments, workspace, executor);
   }
 
  private:
-  using V = typename Microkernel::Vector;
-  static constexpr std::int64_t k_of_step = microkernel::step_k<Element>;
-  /// Ranges of columns of the second product in which chunks follow each other where they add to the same sums.
-  static constexpr std::int64_t chain_length = 16;
-
-  std::int64_t slots_per_row() const noexcept {
-    return form == ExpertsForm::batched ? 1 : layer_.shape.slots_per_token();
-  }
-  std::int64_t first_steps() const noexcept { return expert_.w13.depth / k_of_step; }
-  std::int64_t second_steps() const noexcept { return expert_.w2.depth / k_of_step; }
-  std::int64_t padded_hidden_size() const noexcept { return expert_.w2.panels * layout::panel_columns; }
-
-  bool fills_slots(std::int64_t tokens) const noexcept {
-    return slots_per_row() > 1 && slots_bytes(tokens) <= slots_limit;
-  }
-  std::int64_t slots_bytes(std::int64_t tokens) const noexcept {
-    return tokens * slots_per_row() * padded_hidden_size() * std::int64_t{sizeof(float)};
-  }
-
-  /// The pieces of the workspace. Every size grows with the number of tokens, so that a workspace for more tokens
-  /// serves fewer.
-  struct Memory {
-    Plan plan;
-    Schedule schedule;
-    std::atomic<std::int32_t>* chain = nullptr;  ///< [chain_length]: chunks that are done with a range of columns
-    std::byte* results = nullptr;                ///< slots or sums
-    std::byte* own_arenas = nullptr;             ///< for each worker
-    std::byte* arenas = nullptr;
-    std::int64_t arena_bytes = 0;
-    std::int32_t arena_count = 0;
-    std::byte* worker_sums = nullptr;
-    std::byte* worker_unpacked = nullptr;
-    float* topk_weights = nullptr;
-    std::int32_t* topk_ids = nullptr;
-    double* routing_scratch = nullptr;
-
-    Memory(WorkspaceCutter& cutter, const Grouped& self, std::int64_t tokens, int concurrency) noexcept {
-      const auto size = [](std::int64_t bytes) { return static_cast<std::size_t>(bytes); };
-      const LayerShape& shape = self.layer_.shape;
-      const std::int64_t slots = tokens * self.slots_per_row();
-      const std::int64_t experts = shape.num_packed_experts();
-      const std::int64_t chunks = Plan::chunks_bound(slots, experts);
-      plan = Plan(cutter, slots, tokens, experts);
-      schedule = Schedule(cutter, chunks);
-      chain = cutter.take<std::atomic<std::int32_t>>(size(chain_length));
-      results = cutter.take<std::byte>(size(self.results_bytes(tokens)));
-
-      const std::int64_t rows = microkernel::padded_rows_bound(std::min(slots, chunk_rows_limit));
-      arena_bytes = rows * (self.first_steps() + self.second_steps()) * microkernel::row_step_bytes;
-      own_arenas = cutter.take<std::byte>(size(arena_bytes * concurrency));
-      const std::int64_t shared_bytes = std::min(chunks * arena_bytes, std::max(arenas_limit, 3 * arena_bytes));
-      arenas = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes)));
-      arena_count =
-          static_cast<std::int32_t>(std::clamp<std::int64_t>(shared_bytes / arena_bytes, 3, Schedule::arenas_bound));
-      worker_sums = cutter.take<std::byte>(size(WorkerMemory<Microkernel>::sums_limit * concurrency));
-      worker_unpacked = cutter.take<std::byte>(size(WorkerMemory<Microkernel>::unpacked_bytes * concurrency));
-      if (is_monolithic) {
-        topk_weights = cutter.take<float>(size(tokens * shape.top_k));
-        topk_ids = cutter.take<std::int32_t>(size(tokens * shape.top_k));
-        routing_scratch = cutter.take<double>(size(3 * shape.num_experts * concurrency));
-      }
-    }
-  };
-
-  std::int64_t results_bytes(std::int64_t tokens) const noexcept {
-    if (slots_per_row() == 1) return 0;
-    const std::int64_t of_token = slots_bytes(1);
-    const std::int64_t as_slots = std::min(tokens, slots_limit / of_token) * of_token;
-    return fills_slots(tokens) ? as_slots : std::max(as_slots, slots_bytes(tokens) / slots_per_row());
-  }
-
-  template <Executor E>
-  void route(const MonolithicArguments& arguments, const MatrixView<float>& weights,
-             const MatrixView<std::int32_t>& ids, const Memory& memory, E& executor) const noexcept {
-    const LayerShape& shape = layer_.shape;
-    const reference::Router router(layer_.routing, layer_.routing_parameters, layer_.e_score_correction_bias);
-    const TokensView& logits = arguments.router_logits;
-    executor.parallel_for(logits.rows, [&](std::int64_t t, int worker) {
-      router.route(logits.row(t), logits.dtype, shape.num_experts, shape.top_k, weights.row(t), ids.row(t),
-                   memory.routing_scratch + worker * 3 * shape.num_experts);
-    });
-  }
-
-  template <Executor E>
-  void run(const ModularArguments& arguments, Memory& memory, E& executor) const noexcept {
-    memory.plan.sort(arguments, layer_);
-    Call call(*this, memory, arguments.out, arguments.hidden_states);
-    call.choice = &arguments;
-    const std::int64_t tokens = arguments.hidden_states.rows;
-    const std::int64_t reduce_parts =
-        fills_slots(tokens) ? std::clamp<std::int64_t>(slots_bytes(tokens) / 65536, 1, 4 * executor.concurrency()) : 1;
-    call.execute(executor, reduce_parts);
-  }
-
-  /// The state of one call, shared by its workers.
-  struct Call {
-    const Grouped& self;
-    Memory& memory;
-    MutableTokensView out;
-    TokensView hidden_states;
-    const ModularArguments* choice = nullptr;  ///< not for the batched form
-    bool fills_slots;
-    bool chained;  ///< chunks add to the same sums, in their order
-    std::atomic<std::int64_t> next_ticket{0};
-
-    Call(const Grouped& experts, Memory& arrays, const MutableTokensView& output, const TokensView& input) noexcept
-        : self(experts),
-          memory(arrays),
-          out(output),
-          hidden_states(input),
-          fills_slots(experts.fills_slots(input.rows)),
-          chained(!fills_slots && experts.slots_per_row() > 1) {}
-
-    template <Executor E>
-    void execute(E& executor, std::int64_t reduce_parts) noexcept {
-      const int workers = executor.concurrency();
-      memory.schedule.build(
-          memory.plan, [this](const Chunk& chunk) { return cost(chunk); }, workers, memory.arena_count, reduce_parts);
-      for (std::int64_t i = 0; i < chain_length; ++i) std::construct_at(memory.chain + i, 0);
-      executor.parallel_for(std::min<std::int64_t>(workers, memory.schedule.total()),
-                            [this](std::int64_t, int worker) { Worker(*this, worker).work(); });
-    }
-
-    std::int64_t units() const noexcept {
-      return chained ? std::min(chain_length, self.expert_.w2.panels) : self.expert_.w2.panels;
-    }
-
-    ChunkCost cost(const Chunk& chunk) const noexcept {
-      const auto of_product = [&](const layout::PanelMatrix& matrix, std::int64_t panels, double& microseconds,
-                                  std::int64_t& limit) {
-        // What one core reads and multiplies in a microsecond, and how fast it gets activations that another core made.
-        constexpr double bytes = 15000;
-        constexpr double shared_bytes = 10000;
-        const double flops = 2.0 * static_cast<double>(chunk.rows * matrix.depth * layout::panel_columns);
-        const double of_panel =
-            std::max(static_cast<double>(matrix.panel_bytes) / bytes, flops / Microkernel::flops_per_microsecond);
-        const double of_activations = static_cast<double>(chunk.rows * matrix.depth) * sizeof(Element) / shared_bytes;
-        const double panels_of_part = std::max(1.0, 10 * of_activations / of_panel);
-        microseconds = of_panel * static_cast<double>(panels);
-        limit = std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(panels) / panels_of_part));
-      };
-      ChunkCost result;
-      of_product(self.expert_.w13, self.expert_.w13.panels, result.first, result.first_limit);
-      of_product(self.expert_.w2, self.expert_.w2.panels, result.second, result.second_limit);
-      result.second_limit = std::min(result.second_limit, units());
-      return result;
-    }
-  };
-
-  /// One worker of one call.
-  class Worker {
-   public:
-    Worker(Call& call, int index) noexcept
-        : call_(call),
-          self_(call.self),
-          index_(index),
-          memory_{call.memory.worker_sums + index * WorkerMemory<Microkernel>::sums_limit,
-                  call.memory.worker_unpacked + index * WorkerMemory<Microkernel>::unpacked_bytes} {}
-
-    /// Draws tickets until there are none, one ahead, so that the next weights are on their way in time.
-    void work() noexcept {
-      Schedule::Reader reader(call_.memory.schedule);
-      const std::int64_t total = call_.memory.schedule.total();
-      std::int64_t number = draw();
-      if (number >= total) return;
-      Ticket ticket = reader.at(number);
-      for (;;) {
-        number = draw();
-        const bool is_last = number >= total;
-        const Ticket next = is_last ? Ticket{} : reader.at(number);
-        following_ = is_last ? microkernel::WeightStream{} : first_stream(next);
-        perform(ticket);
-        if (is_last) return;
-        ticket = next;
-      }
-    }
-
-   private:
-    std::int64_t draw() noexcept { return call_.next_ticket.fetch_add(1, std::memory_order_relaxed); }
-
-    Chunk& chunk(const Ticket& ticket) const noexcept { return call_.memory.plan.chunk(ticket.chunk); }
-
-    /// What a ticket reads first.
-    microkernel::WeightStream first_stream(const Ticket& ticket) const noexcept {
-      const bool reads_w13 = ticket.stage == Stage::whole || ticket.stage == Stage::first;
-      if (reads_w13) return w13_stream(chunk(ticket), ticket.part, ticket.parts);
-      if (ticket.stage == Stage::second) return w2_stream(chunk(ticket), call_.units() * ticket.part / ticket.parts);
-      return {};
-    }
-
-    const std::byte* weights(const Chunk& chunk) const noexcept { return self_.weights_.expert(chunk.expert); }
-
-    microkernel::WeightStream w13_stream(const Chunk& chunk, std::int64_t part, std::int64_t parts) const noexcept {
-      const layout::PanelMatrix& w13 = self_.expert_.w13;
-      const std::int64_t begin = w13.panels * part / parts;
-      return weight_stream<Microkernel, Codec>(w13, weights(chunk), begin, w13.panels * (part + 1) / parts - begin,
-                                               microkernel::RowBlocks(chunk.rows));
-    }
-
-    /// Panels of units [unit, end): where chunks are chained each unit is a stream of its own.
-    microkernel::WeightStream w2_stream(const Chunk& chunk, std::int64_t unit, std::int64_t end) const noexcept {
-      const layout::PanelMatrix& w2 = self_.expert_.w2;
-      const std::int64_t begin = w2.panels * unit / call_.units();
-      return weight_stream<Microkernel, Codec>(w2, weights(chunk), begin, w2.panels * end / call_.units() - begin,
-                                               microkernel::RowBlocks(chunk.rows));
-    }
-    microkernel::WeightStream w2_stream(const Chunk& chunk, std::int64_t unit) const noexcept {
-      return w2_stream(chunk, unit, unit + 1);
-    }
-
-    void perform(const Ticket& ticket) noexcept {
-      if (ticket.stage == Stage::reduce) return reduce(ticket);
-      Chunk& chunk = this->chunk(ticket);
-      const microkernel::RowBlocks blocks(chunk.rows);
-      session_.set_height(blocks.height);
-      std::byte* const activations = chunk.is_whole() ? call_.memory.own_arenas + index_ * call_.memory.arena_bytes
-                                                      : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
-      std::byte* const intermediate = activations + blocks.bytes(self_.first_steps());
-      switch (ticket.stage) {
-        case Stage::whole:
-          gather(chunk, blocks, activations, intermediate, 0, 1);
-          first(chunk, blocks, activations, intermediate, 0, 1, w2_stream(chunk, 0));
-          second(ticket.chunk, chunk, blocks, intermediate, 0, 1);
-          chunk.second_done.store(1, std::memory_order_release);
-          break;
-        case Stage::gather:
-          if (chunk.predecessor >= 0) {
-            const Chunk& before = call_.memory.plan.chunk(chunk.predecessor);
-            wait_for(before.second_done, before.second_parts);
-          }
-          gather(chunk, blocks, activations, intermediate, ticket.part, ticket.parts);
-          chunk.gathered.fetch_add(1, std::memory_order_release);
-          break;
-        case Stage::first:
-          wait_for(chunk.gathered, chunk.gather_parts);
-          first(chunk, blocks, activations, intermediate, ticket.part, ticket.parts, following_);
-          chunk.first_done.fetch_add(1, std::memory_order_release);
-          break;
-        case Stage::second:
-          wait_for(chunk.first_done, chunk.first_parts);
-          second(ticket.chunk, chunk, blocks, intermediate, ticket.part, ticket.parts);
-          chunk.second_done.fetch_add(1, std::memory_order_release);
-          break;
-        case Stage::reduce: break;
-      }
-    }
-
-    void gather(const Chunk& chunk, const microkernel::RowBlocks& blocks, std::byte* activations,
-                std::byte* intermediate, std::int64_t part, std::int64_t parts) const noexcept {
-      const RoutedRow* const rows = call_.memory.plan.rows(chunk);
-      const std::int64_t begin = blocks.blocks * part / parts;
-      const std::int64_t end = blocks.blocks * (part + 1) / parts;
-      visit_floating_dtype(call_.hidden_states.dtype, [&]<class T>() {
-        gather_blocks<V, Element, T>(call_.hidden_states, rows, blocks, begin, end, self_.first_steps(), activations);
-      });
-      clear_padding(blocks, begin, end, intermediate);
-    }
-
-    /// Zeros where the first product writes nothing: K beyond its last panel, and rows that only fill a block.
-    void clear_padding(const microkernel::RowBlocks& blocks, std::int64_t begin, std::int64_t end,
-                       std::byte* intermediate) const noexcept {
-      const std::int64_t steps = self_.second_steps();
-      const std::int64_t written =
-          self_.expert_.w13.panels * layout::panel_columns / (self_.layer_.shape.gated ? 2 : 1);
-      for (std::int64_t block = begin; block < end; ++block) {
-        const std::int64_t rows = blocks.rows_in(block);
-        std::byte* const first = intermediate + block * blocks.block_bytes(steps);
-        for (std::int64_t step = 0; step < steps; ++step) {
-          const std::int64_t kept = (step + 1) * k_of_step <= written ? rows : 0;
-          std::memset(first + step * blocks.step_bytes() + kept * microkernel::row_step_bytes, 0,
-                      static_cast<std::size_t>((blocks.height - kept) * microkernel::row_step_bytes));
-        }
-      }
-    }
-
-    PanelTails tails(const layout::PanelMatrix& matrix, const Chunk& chunk) const noexcept {
-      return {matrix.bias(weights(chunk), 0), matrix.tail_floats, Codec::has_column_scales};
-    }
-
-    Product product(const layout::PanelMatrix& matrix, const Chunk& chunk, const microkernel::RowBlocks& blocks,
-                    const std::byte* operand, const microkernel::WeightStream& stream,
-                    const microkernel::WeightStream& next) const noexcept {
-      Product result;
-      result.blocks = blocks;
-      result.activations = operand;
-      result.steps = matrix.depth / k_of_step;
-      result.weights = stream;
-      result.next = next;
-      result.first_panel = (stream.first - matrix.panel(weights(chunk), 0)) / matrix.panel_bytes;
-      result.tails = matrix.bias(weights(chunk), result.first_panel);
-      result.tail_floats = matrix.tail_floats;
-      return result;
-    }
-
-    void first(const Chunk& chunk, const microkernel::RowBlocks& blocks, const std::byte* activations,
-               std::byte* intermediate, std::int64_t part, std::int64_t parts,
-               const microkernel::WeightStream& next) noexcept {
-      Product work = product(self_.expert_.w13, chunk, blocks, activations, w13_stream(chunk, part, parts), next);
-      const auto multiply = [&]<class Functor>(const Functor& functor) {
-        using End = Activate<V, Element, Functor>;
-        const End end{functor,
-                      tails(self_.expert_.w13, chunk),
-                      call_.memory.plan.rows(chunk),
-                      self_.layer_.apply_router_weight_on_input,
-                      intermediate,
-                      self_.second_steps(),
-                      self_.layer_.shape.intermediate_size};
-        work.finish = {&end, &End::finish};
-        multiply_panels<Microkernel, Codec>(work, memory_, prefetcher_);
-      };
-      const QuantConfig& quant = self_.layer_.quant;
-      if constexpr (activation::has_functor(config.activation)) {
-        multiply(activation::functor_of<config.activation>(quant.activation_parameters));
-      } else {
-        activation::visit_activation(quant.activation, quant.activation_parameters, multiply);
-      }
-    }
-
-    void second(std::int64_t index, const Chunk& chunk, const microkernel::RowBlocks& blocks,
-                const std::byte* intermediate, std::int64_t part, std::int64_t parts) noexcept {
-      const std::int64_t begin = call_.units() * part / parts;
-      const std::int64_t end = call_.units() * (part + 1) / parts;
-      const std::int64_t at_once = call_.chained ? 1 : end - begin;
-      const auto multiply = [&](const Finish& finish) {
-        for (std::int64_t unit = begin; unit < end; unit += at_once) {
-          const bool is_last = unit + at_once >= end;
-          Product work = product(self_.expert_.w2, chunk, blocks, intermediate, w2_stream(chunk, unit, unit + at_once),
-                                 is_last ? following_ : w2_stream(chunk, unit + 1));
-          work.finish = finish;
-          if (call_.chained) wait_for(call_.memory.chain[unit], static_cast<std::int32_t>(index));
-          multiply_panels<Microkernel, Codec>(work, memory_, prefetcher_);
-          if (call_.chained) call_.memory.chain[unit].fetch_add(1, std::memory_order_release);
-        }
-      };
-      const RoutedRow* const rows = call_.memory.plan.rows(chunk);
-      const bool weight_on_input = self_.layer_.apply_router_weight_on_input;
-      auto* const results = reinterpret_cast<float*>(call_.memory.results);
-      const PanelTails end_tails = tails(self_.expert_.w2, chunk);
-      if (call_.fills_slots) {
-        const FillSlots<V> end_of_panel{end_tails, rows, weight_on_input, results, self_.padded_hidden_size()};
-        multiply({&end_of_panel, &FillSlots<V>::finish});
-      } else {
-        const AddToSums<V> end_of_panel{end_tails, rows, weight_on_input, results, self_.padded_hidden_size(),
-                                        call_.out};
-        multiply({&end_of_panel, &AddToSums<V>::finish});
-      }
-    }
-
-    /// Adds up a part of the slots; where sums were kept instead, the tokens that no expert took become zeros.
-    void reduce(const Ticket& ticket) const noexcept {
-      const std::int64_t hidden_size = self_.layer_.shape.hidden_size;
-      const std::int64_t tokens = call_.hidden_states.rows;
-      if (!call_.fills_slots) {
-        const std::size_t row_bytes = static_cast<std::size_t>(hidden_size) * size_of(call_.out.dtype);
-        for (std::int64_t t = 0; t < tokens; ++t) {
-          if (call_.memory.plan.is_idle(t)) std::memset(call_.out.row(t), 0, row_bytes);
-        }
-        return;
-      }
-      for (std::int64_t c = 0; c < call_.memory.plan.chunk_count(); ++c) {
-        const Chunk& chunk = call_.memory.plan.chunk(c);
-        wait_for(chunk.second_done, chunk.second_parts);
-      }
-      constexpr std::int64_t run = 256;
-      const std::int64_t runs = (hidden_size + run - 1) / run;
-      const std::int64_t end = tokens * runs * (ticket.part + 1) / ticket.parts;
-      for (std::int64_t unit = tokens * runs * ticket.part / ticket.parts; unit < end; ++unit) {
-        const std::int64_t column = unit % runs * run;
-        add_slots(unit / runs, column, std::min(run, hidden_size - column));
-      }
-    }
-
-    /// out[t, column ...] = sum of the token's slots, in the order of j.
-    void add_slots(std::int64_t t, std::int64_t column, std::int64_t count) const noexcept {
-      constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
-      alignas(64) float sums[256];
-      std::fill(sums, sums + count + (width - count % width) % width, 0.0F);
-      const std::int64_t stride = self_.padded_hidden_size();
-      const LayerShape& shape = self_.layer_.shape;
-      const float* slot =
-          reinterpret_cast<const float*>(call_.memory.results) + t * shape.slots_per_token() * stride + column;
-      for (std::int64_t j = 0; j < shape.slots_per_token(); ++j, slot += stride) {
-        if (j < shape.top_k && self_.layer_.packed_expert(call_.choice->topk_ids.row(t)[j]) < 0) continue;
-        for (std::int64_t i = 0; i < count; i += width) {
-          vector::store(sums + i, vector::load<V>(sums + i) + vector::load<V>(slot + i));
-        }
-      }
-      store_row<V>(call_.out, t, column, sums, count);
-    }
-
-    Call& call_;
-    const Grouped& self_;
-    std::int64_t index_;
-    WorkerMemory<Microkernel> memory_;
-    typename Microkernel::Session session_{};
-    microkernel::Prefetcher prefetcher_{};
-    microkernel::WeightStream following_{};
-  };
-
-  PackedWeightsView weights_;
-  Layer layer_;
-  layout::ExpertPanels expert_;
+  Core core_;
 };
 
 }  // namespace polymoe::inline POLYMOE_ISA::experts
