@@ -56,15 +56,42 @@ void store_row(const MutableTokensView& out, std::int64_t row, std::int64_t colu
   });
 }
 
-/// The first product's end: act(gate, up), rounded once to the element type, in the order of the second product.
-template <class V, class Element, class Functor>
+/// Where the intermediate's value `column` of a row stands: as an operand of the second product, rounded once to the
+/// element type, ...
+template <class Element_>
+struct PlaceInOperand {
+  using Element = Element_;
+  std::byte* intermediate;
+  std::int64_t steps;  ///< K steps of the second product
+
+  Element* operator()(const microkernel::RowBlocks& blocks, std::int64_t row, std::int64_t column) const noexcept {
+    constexpr std::int64_t of_step = microkernel::step_k<Element>;
+    std::byte* const step = intermediate + blocks.offset(row, column / of_step, steps);
+    return reinterpret_cast<Element*>(step) + column % of_step;
+  }
+};
+
+/// ... or in fp32, where it is quantized afterwards.
+struct PlaceInRows {
+  using Element = float;
+  float* rows;
+  std::int64_t stride;
+
+  float* operator()(const microkernel::RowBlocks&, std::int64_t row, std::int64_t column) const noexcept {
+    return rows + row * stride + column;
+  }
+};
+
+/// The first product's end: act(gate, up).
+template <class V, class Place, class Functor>
 struct Activate {
+  using Element = typename Place::Element;
+
   Functor functor;
   PanelTails tails;
   const RoutedRow* rows;  ///< of the chunk
   bool weight_on_input;
-  std::byte* intermediate;
-  std::int64_t steps;              ///< K steps of the second product
+  Place intermediate;
   std::int64_t intermediate_size;  ///< columns beyond it are zeros
 
   static void finish(const void* context, const PanelSums& sums) noexcept {
@@ -90,9 +117,7 @@ struct Activate {
  private:
   /// Where value `column` of a row stands.
   Element* place(const PanelSums& sums, std::int64_t row, std::int64_t column) const noexcept {
-    constexpr std::int64_t of_step = microkernel::step_k<Element>;
-    std::byte* const step = intermediate + sums.blocks.offset(sums.first_row + row, column / of_step, steps);
-    return reinterpret_cast<Element*>(step) + column % of_step;
+    return intermediate(sums.blocks, sums.first_row + row, column);
   }
 
   [[gnu::always_inline]] void gated_row(const float* gate, const float* up, const float* tail, float scale,

@@ -27,8 +27,8 @@ constexpr FusedMoEConfig config_of_products(const FusedMoEConfig& config) {
 /// A form of calling the grouped experts: the same code for all three, and for all schemes that are packed alike.
 template <ExpertsForm form, FusedMoEConfig config, quant::Scheme Scheme, class Microkernel>
 class Grouped {
-  using Core =
-      GroupedCore<config_of_products(config), layout::codec_of<Scheme, typename Microkernel::Element>, Microkernel>;
+  using Core = GroupedCore<config_of_products(config), layout::codec_of<Scheme, typename Microkernel::Element>,
+                           Microkernel, Scheme::keys.effective_activation()>;
 
  public:
   using scheme = Scheme;

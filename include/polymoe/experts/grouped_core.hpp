@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <type_traits>
 
 #include "polymoe/activation/visit.hpp"
 #include "polymoe/config/fused_moe_config.hpp"
@@ -19,6 +20,7 @@
 #include "polymoe/experts/plan.hpp"
 #include "polymoe/experts/product.hpp"
 #include "polymoe/experts/prologue.hpp"
+#include "polymoe/experts/quantized_rows.hpp"
 #include "polymoe/experts/reference_routing.hpp"
 #include "polymoe/experts/schedule.hpp"
 #include "polymoe/layout/packed_weights.hpp"
@@ -37,7 +39,7 @@ namespace polymoe::inline POLYMOE_ISA::experts {
 /// Weighted slots are added in fp32 in the order of j while all of them fit slots_limit; beyond that a token's pairs
 /// are added by rising expert, which needs one row of fp32 for each token instead of one for each pair. Neither order
 /// depends on the number of threads.
-template <FusedMoEConfig config, layout::Codec Codec, class Microkernel>
+template <FusedMoEConfig config, layout::Codec Codec, class Microkernel, QuantKey activation_key>
 class GroupedCore {
  public:
   using Element = typename Microkernel::Element;
@@ -97,6 +99,14 @@ class GroupedCore {
   /// Ranges of columns of the second product in which chunks follow each other where they add to the same sums.
   static constexpr std::int64_t chain_length = 16;
 
+  static constexpr bool quantizes = !activation_key.is_none();
+  static constexpr bool measures = activation_key == quant_key::fp8_dynamic_tensor;
+
+  /// Numbers of one row of the intermediate in fp32: whole panels.
+  std::int64_t wide_stride() const noexcept {
+    return quantizes ? expert_.w13.panels * layout::panel_columns / (layer_.shape.gated ? 2 : 1) : 0;
+  }
+
   std::int64_t slots_per_row() const noexcept {
     return form_ == ExpertsForm::batched ? 1 : layer_.shape.slots_per_token();
   }
@@ -124,6 +134,9 @@ class GroupedCore {
     std::int32_t arena_count = 0;
     std::byte* worker_sums = nullptr;
     std::byte* worker_unpacked = nullptr;
+    float* worker_rows = nullptr;  ///< for each worker a row of fp32 (mode faithful)
+    std::int64_t row_floats = 0;
+    float* worker_maxima = nullptr;  ///< for each worker the greatest magnitude that it met
     float* topk_weights = nullptr;
     std::int32_t* topk_ids = nullptr;
     double* routing_scratch = nullptr;
@@ -140,7 +153,8 @@ class GroupedCore {
       results = cutter.take<std::byte>(size(self.results_bytes(tokens)));
 
       const std::int64_t rows = microkernel::padded_rows_bound(std::min(slots, chunk_rows_limit));
-      arena_bytes = rows * (self.first_steps() + self.second_steps()) * microkernel::row_step_bytes;
+      arena_bytes = rows * ((self.first_steps() + self.second_steps()) * microkernel::row_step_bytes +
+                            self.wide_stride() * std::int64_t{sizeof(float)});
       own_arenas = cutter.take<std::byte>(size(arena_bytes * concurrency));
       const std::int64_t shared_bytes = std::min(chunks * arena_bytes, std::max(arenas_limit, 3 * arena_bytes));
       arenas = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes)));
@@ -148,6 +162,11 @@ class GroupedCore {
           static_cast<std::int32_t>(std::clamp<std::int64_t>(shared_bytes / arena_bytes, 3, Schedule::arenas_bound));
       worker_sums = cutter.take<std::byte>(size(WorkerMemory<Microkernel>::sums_limit * concurrency));
       worker_unpacked = cutter.take<std::byte>(size(WorkerMemory<Microkernel>::unpacked_bytes * concurrency));
+      if constexpr (quantizes) {
+        row_floats = std::max(shape.hidden_size, shape.intermediate_size);
+        worker_rows = cutter.take<float>(size(row_floats * concurrency));
+        worker_maxima = cutter.take<float>(size(concurrency));
+      }
       if (self.form_ == ExpertsForm::monolithic) {
         topk_weights = cutter.take<float>(size(tokens * shape.top_k));
         topk_ids = cutter.take<std::int32_t>(size(tokens * shape.top_k));
@@ -194,7 +213,10 @@ class GroupedCore {
     TokensView hidden_states;
     const ModularArguments* choice = nullptr;  ///< not for the batched form
     bool fills_slots;
-    bool chained;  ///< chunks add to the same sums, in their order
+    bool chained;              ///< chunks add to the same sums, in their order
+    float first_scale = 1.0F;  ///< of the whole matrix, where the activation key has one
+    float second_scale = 1.0F;
+    bool measuring = false;  ///< this pass only finds the greatest intermediate
     std::atomic<std::int64_t> next_ticket{0};
 
     Call(const GroupedCore& experts, Memory& arrays, const MutableTokensView& output, const TokensView& input) noexcept
@@ -203,13 +225,46 @@ class GroupedCore {
           out(output),
           hidden_states(input),
           fills_slots(experts.fills_slots(input.rows)),
-          chained(!fills_slots && experts.slots_per_row() > 1) {}
+          chained(!fills_slots && experts.slots_per_row() > 1),
+          first_scale(experts.layer_.quant.w13_input_scale),
+          second_scale(experts.layer_.quant.w2_input_scale) {}
 
     template <Executor E>
     void execute(E& executor, std::int64_t reduce_parts) noexcept {
+      if constexpr (measures) {
+        first_scale = scale_of_inputs(executor);
+        measuring = true;
+        std::fill_n(memory.worker_maxima, executor.concurrency(), 0.0F);
+        pass(executor, 0);
+        measuring = false;
+        second_scale =
+            fp8_scale(*std::max_element(memory.worker_maxima, memory.worker_maxima + executor.concurrency()));
+        memory.plan.restart();
+        next_ticket.store(0);
+      }
+      pass(executor, reduce_parts);
+    }
+
+    /// fp8_dynamic_tensor: the scale of all rows of x', routed to a local expert or not.
+    template <Executor E>
+    float scale_of_inputs(E& executor) noexcept {
+      std::fill_n(memory.worker_maxima, executor.concurrency(), 0.0F);
+      const bool weighted = choice != nullptr && self.layer_.apply_router_weight_on_input;
+      executor.parallel_for(hidden_states.rows, [&](std::int64_t t, int worker) {
+        float* const row = memory.worker_rows + worker * memory.row_floats;
+        load_input_row<V>(hidden_states, t, weighted ? choice->topk_weights.row(t)[0] : 1.0F, row);
+        float& greatest = memory.worker_maxima[worker];
+        greatest = std::max(greatest, absolute_maximum_of_numbers(row, hidden_states.columns));
+      });
+      return fp8_scale(*std::max_element(memory.worker_maxima, memory.worker_maxima + executor.concurrency()));
+    }
+
+    template <Executor E>
+    void pass(E& executor, std::int64_t reduce_parts) noexcept {
       const int workers = executor.concurrency();
       memory.schedule.build(
-          memory.plan, [this](const Chunk& chunk) { return cost(chunk); }, workers, memory.arena_count, reduce_parts);
+          memory.plan, [this](const Chunk& chunk) { return cost(chunk); }, workers, memory.arena_count, reduce_parts,
+          quantizes);
       for (std::int64_t i = 0; i < chain_length; ++i) std::construct_at(memory.chain + i, 0);
       executor.parallel_for(std::min<std::int64_t>(workers, memory.schedule.total()),
                             [this](std::int64_t, int worker) { Worker(*this, worker).work(); });
@@ -310,10 +365,12 @@ class GroupedCore {
       std::byte* const activations = chunk.is_whole() ? call_.memory.own_arenas + index_ * call_.memory.arena_bytes
                                                       : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
       std::byte* const intermediate = activations + blocks.bytes(self_.first_steps());
+      auto* const wide = reinterpret_cast<float*>(intermediate + blocks.bytes(self_.second_steps()));
       switch (ticket.stage) {
         case Stage::whole:
           gather(chunk, blocks, activations, intermediate, 0, 1);
-          first(chunk, blocks, activations, intermediate, 0, 1, w2_stream(chunk, 0));
+          first(chunk, blocks, activations, intermediate, wide, 0, 1, w2_stream(chunk, 0));
+          if constexpr (quantizes) quantize(blocks, intermediate, wide, 0, 1);
           second(ticket.chunk, chunk, blocks, intermediate, 0, 1);
           chunk.second_done.store(1, std::memory_order_release);
           break;
@@ -327,11 +384,17 @@ class GroupedCore {
           break;
         case Stage::first:
           wait_for(chunk.gathered, chunk.gather_parts);
-          first(chunk, blocks, activations, intermediate, ticket.part, ticket.parts, following_);
+          first(chunk, blocks, activations, intermediate, wide, ticket.part, ticket.parts, following_);
           chunk.first_done.fetch_add(1, std::memory_order_release);
+          break;
+        case Stage::quantize:
+          wait_for(chunk.first_done, chunk.first_parts);
+          if constexpr (quantizes) quantize(blocks, intermediate, wide, ticket.part, ticket.parts);
+          chunk.quantized.fetch_add(1, std::memory_order_release);
           break;
         case Stage::second:
           wait_for(chunk.first_done, chunk.first_parts);
+          if constexpr (quantizes) wait_for(chunk.quantized, chunk.gather_parts);
           second(ticket.chunk, chunk, blocks, intermediate, ticket.part, ticket.parts);
           chunk.second_done.fetch_add(1, std::memory_order_release);
           break;
@@ -344,10 +407,50 @@ class GroupedCore {
       const RoutedRow* const rows = call_.memory.plan.rows(chunk);
       const std::int64_t begin = blocks.blocks * part / parts;
       const std::int64_t end = blocks.blocks * (part + 1) / parts;
-      visit_floating_dtype(call_.hidden_states.dtype, [&]<class T>() {
-        gather_blocks<V, Element, T>(call_.hidden_states, rows, blocks, begin, end, self_.first_steps(), activations);
+      if constexpr (quantizes) {
+        const bool weighted = self_.layer_.apply_router_weight_on_input;
+        for_rows(blocks, begin, end, self_.first_steps(), activations, [&](std::int64_t row, float* values) {
+          load_input_row<V>(call_.hidden_states, rows[row].token, weighted ? rows[row].weight : 1.0F, values);
+          store_quantized_row<V, Element, activation_key>(values, self_.layer_.shape.hidden_size, call_.first_scale,
+                                                          blocks, row, self_.first_steps(), activations);
+        });
+      } else {
+        visit_floating_dtype(call_.hidden_states.dtype, [&]<class T>() {
+          gather_blocks<V, Element, T>(call_.hidden_states, rows, blocks, begin, end, self_.first_steps(), activations);
+        });
+        clear_padding(blocks, begin, end, intermediate);
+      }
+    }
+
+    /// Calls f(row, room for a row of fp32) for the rows of blocks [begin, end) of an operand, and clears the rows that
+    /// only fill a block.
+    template <class F>
+    void for_rows(const microkernel::RowBlocks& blocks, std::int64_t begin, std::int64_t end, std::int64_t steps,
+                  std::byte* operand, F f) const noexcept {
+      float* const values = call_.memory.worker_rows + index_ * call_.memory.row_floats;
+      for (std::int64_t block = begin; block < end; ++block) {
+        const std::int64_t first = block * blocks.height;
+        for (std::int64_t row = first; row < first + blocks.rows_in(block); ++row) f(row, values);
+        clear_filling_rows(blocks, block, steps, operand);
+      }
+    }
+
+    /// The intermediate, from its fp32 values, as operand of the second product; or what is greatest in it.
+    void quantize(const microkernel::RowBlocks& blocks, std::byte* intermediate, const float* wide, std::int64_t part,
+                  std::int64_t parts) const noexcept {
+      const std::int64_t size = self_.layer_.shape.intermediate_size;
+      const std::int64_t begin = blocks.blocks * part / parts;
+      const std::int64_t end = blocks.blocks * (part + 1) / parts;
+      for_rows(blocks, begin, end, self_.second_steps(), intermediate, [&](std::int64_t row, float* values) {
+        std::copy_n(wide + row * self_.wide_stride(), size, values);
+        if (call_.measuring) {
+          float& greatest = call_.memory.worker_maxima[index_];
+          greatest = std::max(greatest, absolute_maximum_of_numbers(values, size));
+          return;
+        }
+        store_quantized_row<V, Element, activation_key>(values, size, call_.second_scale, blocks, row,
+                                                        self_.second_steps(), intermediate);
       });
-      clear_padding(blocks, begin, end, intermediate);
     }
 
     /// Zeros where the first product writes nothing: K beyond its last panel, and rows that only fill a block.
@@ -387,17 +490,21 @@ class GroupedCore {
     }
 
     void first(const Chunk& chunk, const microkernel::RowBlocks& blocks, const std::byte* activations,
-               std::byte* intermediate, std::int64_t part, std::int64_t parts,
+               std::byte* intermediate, float* wide, std::int64_t part, std::int64_t parts,
                const microkernel::WeightStream& next) noexcept {
       Product work = product(self_.expert_.w13, chunk, blocks, activations, w13_stream(chunk, part, parts), next);
+      using Place = std::conditional_t<quantizes, PlaceInRows, PlaceInOperand<Element>>;
+      const Place place = [&] {
+        if constexpr (quantizes) return Place{wide, self_.wide_stride()};
+        if constexpr (!quantizes) return Place{intermediate, self_.second_steps()};
+      }();
       const auto multiply = [&]<class Functor>(const Functor& functor) {
-        using End = Activate<V, Element, Functor>;
+        using End = Activate<V, Place, Functor>;
         const End end{functor,
                       tails(self_.expert_.w13, chunk),
                       call_.memory.plan.rows(chunk),
-                      self_.layer_.apply_router_weight_on_input,
-                      intermediate,
-                      self_.second_steps(),
+                      self_.layer_.apply_router_weight_on_input && !quantizes,
+                      place,
                       self_.layer_.shape.intermediate_size};
         work.finish = {&end, &End::finish};
         multiply_panels<Microkernel, Codec>(work, memory_, prefetcher_);
@@ -412,6 +519,7 @@ class GroupedCore {
 
     void second(std::int64_t index, const Chunk& chunk, const microkernel::RowBlocks& blocks,
                 const std::byte* intermediate, std::int64_t part, std::int64_t parts) noexcept {
+      if (measures && call_.measuring) return;
       const std::int64_t begin = call_.units() * part / parts;
       const std::int64_t end = call_.units() * (part + 1) / parts;
       const std::int64_t at_once = call_.chained ? 1 : end - begin;

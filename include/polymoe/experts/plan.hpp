@@ -39,6 +39,7 @@ struct Chunk {
   std::int32_t predecessor = -1;  ///< the chunk that had the arena before
   std::atomic<std::int32_t> gathered{0};
   std::atomic<std::int32_t> first_done{0};
+  std::atomic<std::int32_t> quantized{0};
   std::atomic<std::int32_t> second_done{0};
 
   bool is_whole() const noexcept { return first_parts == 0; }
@@ -106,6 +107,9 @@ class Plan {
     first_of_expert_[experts_] = row;
     cut_chunks();
   }
+
+  /// Makes the chunks ready for another pass over them.
+  void restart() noexcept { cut_chunks(); }
 
   std::int64_t chunk_count() const noexcept { return chunk_count_; }
   Chunk& chunk(std::int64_t index) const noexcept { return chunks_[index]; }

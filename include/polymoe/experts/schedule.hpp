@@ -21,11 +21,12 @@
 namespace polymoe::inline POLYMOE_ISA::experts {
 
 enum class Stage : std::uint8_t {
-  whole,   ///< gather, first and second product of a chunk
-  gather,  ///< rows of hidden_states -> activations in the microkernel's order
-  first,   ///< activations W13^T -> intermediate
-  second,  ///< intermediate W2^T -> slots or sums
-  reduce   ///< slots -> output
+  whole,     ///< gather, first and second product of a chunk
+  gather,    ///< rows of hidden_states -> activations in the microkernel's order
+  first,     ///< activations W13^T -> intermediate
+  quantize,  ///< intermediate in fp32 -> operand of the second product (mode faithful)
+  second,    ///< intermediate W2^T -> slots or sums
+  reduce     ///< slots -> output
 };
 
 /// A piece of work: part `part` of `parts` of a stage of a chunk.
@@ -50,12 +51,13 @@ class Schedule {
 
   Schedule() = default;
   Schedule(WorkspaceCutter& cutter, std::int64_t chunks) noexcept
-      : runs_(cutter.take<Run>(static_cast<std::size_t>(3 * chunks + 1))) {}
+      : runs_(cutter.take<Run>(static_cast<std::size_t>(4 * chunks + 1))) {}
 
   /// Cuts the chunks of `plan` into parts and lines up their tickets. `cost(chunk)` is a ChunkCost; arenas for split
   /// chunks are [first_arena, first_arena + arenas), arenas >= 3.
   template <class Cost>
-  void build(Plan& plan, Cost cost, int workers, std::int32_t arenas, std::int64_t reduce_parts) noexcept {
+  void build(Plan& plan, Cost cost, int workers, std::int32_t arenas, std::int64_t reduce_parts,
+             bool quantizes) noexcept {
     run_count_ = 0;
     total_ = 0;
     cut(plan, cost, workers, arenas);
@@ -68,6 +70,7 @@ class Schedule {
       }
     };
     const auto second_of_pending = [&] {
+      if (pending >= 0 && quantizes) push(Stage::quantize, pending, plan.chunk(pending).gather_parts);
       if (pending >= 0) push(Stage::second, pending, plan.chunk(pending).second_parts);
       pending = -1;
     };

@@ -1,0 +1,78 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "polymoe/config/quant_key.hpp"
+#include "polymoe/config/view.hpp"
+#include "polymoe/experts/plan.hpp"
+#include "polymoe/experts/prologue.hpp"
+#include "polymoe/microkernel/block.hpp"
+#include "polymoe/numeric/convert.hpp"
+#include "polymoe/numeric/quantize_activation.hpp"
+#include "polymoe/numeric/vector.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+// Mode faithful: rows are quantized as numerics.md, section 4, says, and the values that the codes stand for are
+// multiplied. Most of them are bf16 numbers already; those of fp8_dynamic_group128 are rounded once.
+
+namespace polymoe::inline POLYMOE_ISA::experts {
+
+/// Row `row` of a chunk in the microkernel's order, from n fp32 numbers, with zeros where K is padded.
+template <class V, class Element>
+void store_operand_row(const float* values, std::int64_t n, const microkernel::RowBlocks& blocks, std::int64_t row,
+                       std::int64_t steps, std::byte* operand) noexcept {
+  constexpr std::int64_t elements_of_step = microkernel::step_k<Element>;
+  for (std::int64_t step = 0; step < steps; ++step) {
+    const std::int64_t k = step * elements_of_step;
+    std::byte* const to = operand + blocks.offset(row, step, steps);
+    if (k < n) {
+      convert_step<V, Element, float>(to, reinterpret_cast<const std::byte*>(values + k), n - k);
+    } else {
+      std::memset(to, 0, microkernel::row_step_bytes);
+    }
+  }
+}
+
+/// Row of x' in fp32: one product where the router weight is applied on the input.
+template <class V>
+void load_input_row(const TokensView& hidden_states, std::int64_t token, float weight, float* values) noexcept {
+  visit_floating_dtype(hidden_states.dtype, [&]<class T>() {
+    constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
+    const auto* const from = reinterpret_cast<const T*>(hidden_states.row(token));
+    for (std::int64_t i = 0; i < hidden_states.columns; i += width) {
+      const std::int64_t count = std::min(width, hidden_states.columns - i);
+      const V x =
+          count == width ? vector::load<V>(from + i) : vector::load<V>(from + i, static_cast<std::size_t>(count));
+      if (count == width) {
+        vector::store(values + i, x * V(weight));
+      } else {
+        vector::store(values + i, x * V(weight), static_cast<std::size_t>(count));
+      }
+    }
+  });
+}
+
+/// Quantizes n numbers in place by a key that is not none and stores them as row `row` of an operand.
+template <class V, class Element, QuantKey key>
+void store_quantized_row(float* values, std::int64_t n, float scale, const microkernel::RowBlocks& blocks,
+                         std::int64_t row, std::int64_t steps, std::byte* operand) noexcept {
+  quantize_activation_row(key, values, n, scale, values);
+  store_operand_row<V, Element>(values, n, blocks, row, steps, operand);
+}
+
+/// Rows that only fill a block, as zeros.
+inline void clear_filling_rows(const microkernel::RowBlocks& blocks, std::int64_t block, std::int64_t steps,
+                               std::byte* operand) noexcept {
+  const std::int64_t rows = blocks.rows_in(block);
+  std::byte* const first = operand + block * blocks.block_bytes(steps);
+  for (std::int64_t step = 0; step < steps && rows < blocks.height; ++step) {
+    std::memset(first + step * blocks.step_bytes() + rows * microkernel::row_step_bytes, 0,
+                static_cast<std::size_t>((blocks.height - rows) * microkernel::row_step_bytes));
+  }
+}
+
+}  // namespace polymoe::inline POLYMOE_ISA::experts
