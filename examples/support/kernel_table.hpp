@@ -21,8 +21,7 @@ namespace polymoe::tools {
 class KernelTable {
  public:
   explicit KernelTable(const Target& here = target::detect()) : here_(here) {
-    constexpr auto builds =
-        entry_points<POLYMOE_KERNELS_ISAS>([]<CpuFeatures level> { return &layer_kernels<level>; });
+    constexpr auto builds = entry_points<POLYMOE_KERNELS_ISAS>([]<CpuFeatures level> { return &layer_kernels<level>; });
     for (const auto& build : builds) {
       if (!here.cpu.has_all(build.required)) continue;
       for (const LayerKernel& kernel : build.function()) kernels_.push_back(kernel);

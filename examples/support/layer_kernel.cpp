@@ -16,6 +16,7 @@
 #include "examples/support/native_backends.hpp"
 #include "polymoe/config/error.hpp"
 #include "polymoe/execution/workspace.hpp"
+#include "polymoe/experts/grouped.hpp"
 #include "polymoe/kernel/checks.hpp"
 #include "polymoe/kernel/fused_moe_kernel.hpp"
 #include "polymoe/kernel/oracle_for.hpp"
@@ -51,8 +52,8 @@ class KernelLayer final : public BoundLayer {
       : parameters_(source.parameters),
         weights_(Kernel::convert_to_kernel_format(read_by<Scheme>(source.checkpoint), executor)),
         kernel_(weights_,
-                oracle_for<Scheme>::template make_quant_config<Scheme>(
-                    read_by<Scheme>(source.checkpoint), source.activation, source.activation_parameters),
+                oracle_for<Scheme>::template make_quant_config<Scheme>(read_by<Scheme>(source.checkpoint),
+                                                                       source.activation, source.activation_parameters),
                 source.parameters) {}
 
   std::size_t packed_bytes() const override { return weights_.view().size(); }
@@ -110,7 +111,7 @@ void add_kernels(std::vector<LayerKernel>& kernels) {
   using known = typename oracle_for<Scheme>::backends;
   boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, Backends>>([&]<class B>(B) {
     using Backend = typename B::type;
-    if constexpr (boost::mp11::mp_contains<known, Backend>::value) {
+    if constexpr (boost::mp11::mp_contains<known, Backend>::value && has_experts<Backend, Scheme>) {
       kernels.push_back({Backend::name(), Scheme::keys, &bind<Scheme, Backend>});
     }
   });
@@ -126,7 +127,7 @@ std::span<const LayerKernel> layer_kernels() {
   static const std::vector<LayerKernel> kernels = [] {
     std::vector<LayerKernel> all;
     boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, quant::distinct_schemes>>(
-        [&]<class S>(S) { add_kernels<typename S::type, typename NativeBackends<level>::type>(all); });
+        [&]<class S>(S) { add_kernels<typename S::type, NativeBackends<level>>(all); });
     return all;
   }();
   return kernels;

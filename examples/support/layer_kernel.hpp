@@ -15,7 +15,8 @@
 #include "polymoe/quant/checkpoint.hpp"
 #include "polymoe/target/cpu_features.hpp"
 
-// What tools ask of the builds of the kernels for the various instruction sets. Only this header is shared between them.
+// What tools ask of the builds of the kernels for the various instruction sets. Only this header is shared between
+// them.
 
 namespace polymoe::tools {
 
