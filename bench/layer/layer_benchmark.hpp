@@ -3,24 +3,22 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "bench/layer/ceiling_window.hpp"
-#include "bench/layer/layer_kernel.hpp"
 #include "bench/layer/onednn_layer.hpp"
 #include "bench/layer/process_memory.hpp"
-#include "bench/layer/random_bits.hpp"
-#include "bench/layer/random_expert.hpp"
+#include "bench/layer/random_checkpoint.hpp"
 #include "bench/layer/routing.hpp"
 #include "bench/layer/scheme.hpp"
 #include "bench/layer/shape.hpp"
+#include "bench/support/ceiling_window.hpp"
+#include "bench/support/random_bits.hpp"
+#include "examples/support/layer_kernel.hpp"
 #include "polymoe/config/error.hpp"
 
 namespace polymoe::bench {
@@ -53,15 +51,13 @@ struct CellResult {
   double efficiency() const { return t_min_ms / ms; }
 };
 
-/// Memory of a layer that is alone in its process.
+/// Resident memory of a process with one layer, bytes.
 struct MemoryResult {
   std::int64_t tokens = 0;
   std::size_t packed = 0;
-  std::size_t checkpoint_expert = 0;  ///< one expert's checkpoint tensors
   std::size_t workspace = 0;
-  std::size_t arguments = 0;     ///< hidden states, output, routing
-  std::size_t packing_peak = 0;  ///< resident, while experts were converted one by one
-  std::size_t apply_peak = 0;    ///< resident, without the arguments
+  std::size_t arguments = 0;  ///< hidden states, output, routing
+  std::size_t peak = 0;       ///< resident while apply ran, without the arguments
 };
 
 /// The packed weights of enough layers of one shape and scheme that no cache holds them, and what one kernel does with
@@ -71,35 +67,38 @@ class LayerBenchmark {
   /// Weights of all layers together: more than any last-level cache.
   static constexpr std::size_t least_bytes = std::size_t{1100} << 20;
 
-  LayerBenchmark(const Shape& shape, const MeasuredScheme& scheme, const LayerKernel& kernel,
+  LayerBenchmark(const Shape& shape, const MeasuredScheme& scheme, const tools::LayerKernel& kernel,
                  const AnyExecutor& executor, bool single_layer = false)
-      : shape_(shape), scheme_(scheme), kernel_(kernel) {
-    RandomExpert expert(shape, scheme);
-    checkpoint_expert_bytes_ = expert.bytes();
-    std::uint64_t seed = 1;
+      : shape_(shape), scheme_(scheme), level_(kernel.level) {
+    const RandomCheckpoint random(shape, scheme, executor);
+    checkpoint_expert_bytes_ = random.expert_bytes();
+    const tools::LayerSource source{
+        .checkpoint = random.checkpoint(),
+        .activation = shape.activation,
+        .activation_parameters = {},
+        .parameters = {.num_experts = shape.num_experts, .top_k = shape.top_k, .routing = RoutingMethod::given}};
     do {
-      PackedWeights& layer = layers_.emplace_back(kernel.allocate(expert.shapes(shape.num_experts)));
-      for (std::int64_t e = 0; e < shape.num_experts; ++e) {
-        expert.refill(++seed, executor);
-        kernel.pack_expert(layer, e, expert.checkpoint(), executor);
-      }
+      layers_.push_back(kernel.bind(source, executor));
     } while (!single_layer && !enough());
   }
 
-  std::size_t layer_bytes() const { return layers_.front().view().size(); }
-  std::size_t expert_bytes() const { return layers_.front().view().header().expert_bytes; }
-  std::size_t checkpoint_expert_bytes() const { return checkpoint_expert_bytes_; }
+  std::size_t layer_bytes() const { return layers_.front()->packed_bytes(); }
+  double expert_bytes() const { return static_cast<double>(layer_bytes()) / static_cast<double>(shape_.num_experts); }
+  double packed_over_checkpoint() const { return expert_bytes() / static_cast<double>(checkpoint_expert_bytes_); }
   int layers() const { return static_cast<int>(layers_.size()); }
 
-  std::size_t workspace_size(std::int64_t tokens, int threads) const {
-    return kernel_.workspace_size(packed_layer(0), tokens, threads);
+  /// Bytes of workspace for calls of up to `tokens` tokens. Workspaces only grow: ask for few tokens first.
+  std::size_t workspace_size(std::int64_t tokens, int threads) {
+    layers_.front()->reserve(tokens, threads);
+    return layers_.front()->workspace_bytes();
   }
 
   /// Measures one cell, with `peer` on the same routings where there is one.
   CellResult measure(std::int64_t tokens, const AnyExecutor& executor, const CeilingProbes& probes, OneDnnLayer* peer,
                      const Effort& effort) {
-    Call call(*this, tokens, executor.concurrency());
-    CeilingWindow window(probes, kernel_.level, executor);
+    Call call(shape_, tokens);
+    for (const auto& layer : layers_) layer->reserve(tokens, executor.concurrency());
+    CeilingWindow window(probes, level_, executor);
     std::vector<double> seconds, peer_seconds, bytes;
     double spent = 0;
     for (std::uint64_t repetition = 0;
@@ -110,7 +109,7 @@ class LayerBenchmark {
       const int layer = static_cast<int>(repetition) % layers();
       if (peer != nullptr) peer->prepare(call.routing.rows(), executor.concurrency());
       window.sample();
-      const double took = kernel_.apply(packed_layer(layer), call.arguments(), executor);
+      const double took = call.apply(*layers_[static_cast<std::size_t>(layer)], executor);
       const double peer_took = peer == nullptr ? 0 : peer->run(layer, call.routing.rows());
       if (is_warm_up) {
         call.require_sound_output();
@@ -125,43 +124,41 @@ class LayerBenchmark {
     return cell(tokens, executor.concurrency(), window.ceilings(), seconds, bytes, peer, peer_seconds);
   }
 
-  /// Resident memory of a process that has one layer and nothing else of size; only for a LayerBenchmark with a single
-  /// layer.
+  /// Resident memory of a call; only where this is the one layer of a process that has nothing else of size.
   MemoryResult measure_memory(std::int64_t tokens, const AnyExecutor& executor) {
-    MemoryResult result{.tokens = tokens,
-                        .packed = layer_bytes(),
-                        .checkpoint_expert = checkpoint_expert_bytes_,
-                        .packing_peak = peak_resident_bytes()};
     reset_peak_resident_bytes();
-    Call call(*this, tokens, executor.concurrency());
+    Call call(shape_, tokens);
     call.routing.shuffle(1);
-    kernel_.apply(packed_layer(0), call.arguments(), executor);
-    result.workspace = call.workspace.size();
-    result.arguments = call.argument_bytes();
-    result.apply_peak = peak_resident_bytes() - result.arguments;
-    return result;
+    call.apply(*layers_.front(), executor);
+    return {.tokens = tokens,
+            .packed = layer_bytes(),
+            .workspace = layers_.front()->workspace_bytes(),
+            .arguments = call.argument_bytes(),
+            .peak = peak_resident_bytes() - call.argument_bytes()};
   }
 
  private:
   /// Memory of the arguments of a call.
   struct Call {
-    Call(const LayerBenchmark& benchmark, std::int64_t token_count, int threads)
+    Call(const Shape& shape, std::int64_t token_count)
         : tokens(token_count),
-          hidden_size(benchmark.shape_.hidden_size),
+          hidden_size(shape.hidden_size),
           hidden_states(static_cast<std::size_t>(tokens * hidden_size)),
           out(hidden_states.size()),
-          routing(tokens, benchmark.shape_.num_experts, benchmark.shape_.top_k),
-          workspace(benchmark.workspace_size(tokens, threads)) {
+          routing(tokens, shape.num_experts, shape.top_k) {
       fill_random(hidden_states.data(), hidden_states.size(), 7, medium_bf16);
     }
 
-    LayerCall arguments() {
-      return {.out = {reinterpret_cast<std::byte*>(out.data()), DType::bf16, tokens, hidden_size, hidden_size},
-              .hidden_states = {reinterpret_cast<const std::byte*>(hidden_states.data()), DType::bf16, tokens,
-                                hidden_size, hidden_size},
-              .topk_weights = routing.topk_weights(),
-              .topk_ids = routing.topk_ids(),
-              .workspace = workspace};
+    /// Seconds of one call.
+    double apply(tools::BoundLayer& layer, const AnyExecutor& executor) {
+      using Clock = std::chrono::steady_clock;
+      const MutableTokensView results(reinterpret_cast<std::byte*>(out.data()), DType::bf16, tokens, hidden_size,
+                                      hidden_size);
+      const TokensView rows(reinterpret_cast<const std::byte*>(hidden_states.data()), DType::bf16, tokens, hidden_size,
+                            hidden_size);
+      const Clock::time_point start = Clock::now();
+      layer.apply(results, rows, routing.topk_weights(), routing.topk_ids(), executor);
+      return std::chrono::duration<double>(Clock::now() - start).count();
     }
 
     std::size_t argument_bytes() const {
@@ -184,7 +181,6 @@ class LayerBenchmark {
     std::vector<std::uint16_t> hidden_states;
     std::vector<std::uint16_t> out;
     RandomRouting routing;
-    Workspace workspace;
   };
 
   /// The next call must not find experts of the last one in a cache: two layers at least where memory allows it.
@@ -193,15 +189,9 @@ class LayerBenchmark {
     return bytes >= least_bytes && (layers_.size() >= 2 || bytes >= 2 * least_bytes);
   }
 
-  PackedLayer packed_layer(int index) const {
-    return {.weights = layers_[static_cast<std::size_t>(index)].view(),
-            .quant = {.activation = shape_.activation},
-            .parameters = {.num_experts = shape_.num_experts, .top_k = shape_.top_k}};
-  }
-
   /// What must come from memory at least: the experts that are touched, the tokens, and the output.
   double bytes_of(const RandomRouting& routing, std::int64_t tokens) const {
-    const double weights = static_cast<double>(expert_bytes()) * static_cast<double>(routing.experts_touched());
+    const double weights = expert_bytes() * static_cast<double>(routing.experts_touched());
     const double activations = 2.0 * sizeof(std::uint16_t) * static_cast<double>(tokens * shape_.hidden_size);
     return weights + activations + 8.0 * static_cast<double>(tokens * shape_.top_k);
   }
@@ -224,9 +214,9 @@ class LayerBenchmark {
 
   Shape shape_;
   MeasuredScheme scheme_;
-  LayerKernel kernel_;
+  CpuFeatures level_;
   std::size_t checkpoint_expert_bytes_ = 0;
-  std::vector<PackedWeights> layers_;
+  std::vector<std::unique_ptr<tools::BoundLayer>> layers_;
 };
 
 }  // namespace polymoe::bench

@@ -11,24 +11,23 @@
 #include <thread>
 #include <vector>
 
-#include "bench/layer/ceiling_window.hpp"
 #include "bench/layer/layer_benchmark.hpp"
-#include "bench/layer/layer_kernel.hpp"
 #include "bench/layer/onednn_layer.hpp"
 #include "bench/layer/scheme.hpp"
 #include "bench/layer/shape.hpp"
+#include "bench/support/ceiling_window.hpp"
 #include "examples/support/arguments.hpp"
 #include "examples/support/file_error.hpp"
-#include "examples/support/multiarch_table.hpp"
+#include "examples/support/kernel_table.hpp"
 #include "polymoe/config/error.hpp"
 #include "polymoe/execution/openmp_executor.hpp"
-#include "polymoe/target/dispatch.hpp"
 
 namespace polymoe::bench {
 namespace {
 
 using Json = nlohmann::ordered_json;
 using tools::Arguments;
+using tools::LayerKernel;
 
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> parts;
@@ -122,8 +121,7 @@ class Program {
         tokens_(numbers(arguments, "--tokens", {1, 4, 16, 64, 256, 1024, 4096}, 1 << 20)),
         threads_(numbers(arguments, "--threads", {1, 2}, 256)),
         backend_(arguments.text("--backend").value_or("")),
-        with_peer_(OneDnnLayer::is_available() && !arguments.has("--no-peer")),
-        kernels_(entry_points<POLYMOE_BENCH_KERNELS_ISAS>([]<CpuFeatures level> { return &layer_kernels<level>; })) {
+        with_peer_(OneDnnLayer::is_available() && !arguments.has("--no-peer")) {
     if (arguments.has("--quick")) effort_ = {.seconds = 0.15, .min_repetitions = 3};
     effort_.seconds = arguments.number("--seconds", effort_.seconds, 0, 3600);
   }
@@ -148,7 +146,6 @@ class Program {
       for (const MeasuredScheme& scheme : schemes_) {
         const LayerKernel* const kernel = select(shape, scheme);
         if (kernel == nullptr) continue;
-        reset_peak_resident_bytes();
         LayerBenchmark benchmark(shape, scheme, *kernel, executor, true);
         add(shape, scheme, *kernel, benchmark.measure_memory(tokens, executor));
       }
@@ -218,8 +215,7 @@ class Program {
                        {"backend", kernel->backend},
                        {"layers", benchmark.layers()},
                        {"packed_mib", mib(benchmark.layer_bytes())},
-                       {"packed_over_checkpoint", rounded(static_cast<double>(benchmark.expert_bytes()) /
-                                                          static_cast<double>(benchmark.checkpoint_expert_bytes()))},
+                       {"packed_over_checkpoint", rounded(benchmark.packed_over_checkpoint())},
                        {"workspace_mib", workspaces}});
     for (const std::int64_t threads : threads_) {
       OpenMpExecutor executor = executor_for(threads);
@@ -258,16 +254,12 @@ class Program {
   }
 
   void add(const Shape& shape, const MeasuredScheme& scheme, const LayerKernel& kernel, const MemoryResult& memory) {
-    const auto beyond = [&](std::size_t peak, std::size_t accounted) {
-      return rounded((static_cast<double>(peak) - static_cast<double>(accounted)) / (1 << 20));
-    };
-    const double apply_beyond = beyond(memory.apply_peak, memory.packed + memory.workspace);
-    const double packing_beyond = beyond(memory.packing_peak, memory.packed + memory.checkpoint_expert);
-    std::printf(
-        "%-14s %-13s %-12s %6d tokens: packed %.1f MiB, workspace %.2f MiB, resident beyond them %.1f MiB; "
-        "while packing %.1f MiB beyond packed and one expert\n",
-        std::string(shape.name).c_str(), std::string(scheme.name).c_str(), std::string(kernel.backend).c_str(),
-        static_cast<int>(memory.tokens), mib(memory.packed), mib(memory.workspace), apply_beyond, packing_beyond);
+    const double beyond = rounded((static_cast<double>(memory.peak) - static_cast<double>(memory.packed) -
+                                   static_cast<double>(memory.workspace)) /
+                                  (1 << 20));
+    std::printf("%-14s %-13s %-12s %d tokens: packed %.1f MiB, workspace %.2f MiB, resident beyond them %.1f MiB\n",
+                std::string(shape.name).c_str(), std::string(scheme.name).c_str(), std::string(kernel.backend).c_str(),
+                static_cast<int>(memory.tokens), mib(memory.packed), mib(memory.workspace), beyond);
     std::fflush(stdout);
     memory_.push_back({{"shape", shape.name},
                        {"scheme", scheme.name},
@@ -275,9 +267,8 @@ class Program {
                        {"tokens", memory.tokens},
                        {"packed_mib", mib(memory.packed)},
                        {"workspace_mib", mib(memory.workspace)},
-                       {"peak_mib", mib(memory.apply_peak)},
-                       {"beyond_mib", apply_beyond},
-                       {"packing_beyond_mib", packing_beyond}});
+                       {"peak_mib", mib(memory.peak)},
+                       {"beyond_mib", beyond}});
   }
 
   /// The machine's ceilings on the most threads: the medians of those of the cells, and what the most capable
@@ -311,7 +302,7 @@ class Program {
   std::string backend_;
   bool with_peer_;
   Effort effort_{};
-  tools::MultiarchTable<LayerKernel> kernels_;
+  tools::KernelTable kernels_;
   Json ceilings_ = Json::object();
   Json results_ = Json::array();
   Json layers_ = Json::array();

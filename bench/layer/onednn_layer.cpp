@@ -15,7 +15,7 @@
 #include <string>
 #include <unordered_map>
 
-#include "bench/layer/random_bits.hpp"
+#include "bench/support/random_bits.hpp"
 #include "polymoe/execution/openmp_executor.hpp"
 #include "polymoe/execution/workspace.hpp"
 

@@ -2,20 +2,18 @@
 #pragma once
 
 #include <array>
-#include <boost/mp11/list.hpp>
 #include <cstdint>
 #include <string_view>
 
-#include "polymoe/quant/scheme.hpp"
-#include "polymoe/quant/scheme_table.hpp"
+#include "polymoe/config/quant_key.hpp"
 
 namespace polymoe::bench {
 
 /// The kinds of weights that are measured. Activations stay at 16 bits except in int8_w8a8, as by default.
 struct MeasuredScheme {
   std::string_view name{};
-  QuantKeys keys{};  ///< of quant::distinct_schemes
-  std::int32_t group_size = 0;
+  QuantKeys keys{};
+  std::int32_t group_size = 0;  ///< of wna16
 
   bool computes_in_int8() const { return !keys.computes_in_16_bits(); }
 };
@@ -32,11 +30,5 @@ inline constexpr std::array<MeasuredScheme, 10> schemes{{
     {"int4_g32", {quant_key::int4_static_group}, 32},
     {"int4_g128", {quant_key::int4_static_group}, 128},
 }};
-
-/// Their types, each once.
-using MeasuredSchemes = boost::mp11::mp_list<
-    quant::SchemeFor<schemes[0].keys>, quant::SchemeFor<schemes[1].keys>, quant::SchemeFor<schemes[2].keys>,
-    quant::SchemeFor<schemes[3].keys>, quant::SchemeFor<schemes[4].keys>, quant::SchemeFor<schemes[5].keys>,
-    quant::SchemeFor<schemes[6].keys>, quant::SchemeFor<schemes[7].keys>, quant::SchemeFor<schemes[8].keys>>;
 
 }  // namespace polymoe::bench

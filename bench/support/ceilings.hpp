@@ -283,5 +283,5 @@ class CeilingMeter {
   Ceilings best_{};
 };
 
-}  // inline namespace POLYMOE_ISA
+}  // namespace POLYMOE_ISA
 }  // namespace polymoe::bench

@@ -58,6 +58,8 @@ class KernelLayer final : public BoundLayer {
 
   std::size_t packed_bytes() const override { return weights_.view().size(); }
 
+  std::size_t workspace_bytes() const override { return workspace_.size(); }
+
   void reserve(std::int64_t max_tokens, int concurrency) override {
     grow(workspace_, kernel_.workspace_size(max_tokens, concurrency));
     grow(routing_scratch_,
@@ -106,13 +108,13 @@ std::unique_ptr<BoundLayer> bind(const LayerSource& source, const AnyExecutor& e
   return std::make_unique<KernelLayer<Scheme, Backend>>(source, executor);
 }
 
-template <class Scheme, class Backends>
+template <class Scheme, CpuFeatures level>
 void add_kernels(std::vector<LayerKernel>& kernels) {
   using known = typename oracle_for<Scheme>::backends;
-  boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, Backends>>([&]<class B>(B) {
+  boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, NativeBackends<level>>>([&]<class B>(B) {
     using Backend = typename B::type;
     if constexpr (boost::mp11::mp_contains<known, Backend>::value && has_experts<Backend, Scheme>) {
-      kernels.push_back({Backend::name(), Scheme::keys, &bind<Scheme, Backend>});
+      kernels.push_back({Backend::name(), Scheme::keys, level, &bind<Scheme, Backend>});
     }
   });
 }
@@ -127,7 +129,7 @@ std::span<const LayerKernel> layer_kernels() {
   static const std::vector<LayerKernel> kernels = [] {
     std::vector<LayerKernel> all;
     boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, quant::distinct_schemes>>(
-        [&]<class S>(S) { add_kernels<typename S::type, NativeBackends<level>>(all); });
+        [&]<class S>(S) { add_kernels<typename S::type, level>(all); });
     return all;
   }();
   return kernels;

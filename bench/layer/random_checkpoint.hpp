@@ -3,15 +3,18 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
-#include "bench/layer/layer_kernel.hpp"
-#include "bench/layer/random_bits.hpp"
+#include "bench/layer/repeated_memory.hpp"
 #include "bench/layer/scheme.hpp"
 #include "bench/layer/shape.hpp"
+#include "bench/support/random_bits.hpp"
+#include "examples/support/any_executor.hpp"
 #include "polymoe/quant/checkpoint.hpp"
+#include "polymoe/quant/scheme.hpp"
 
 namespace polymoe::bench {
+
+using tools::AnyExecutor;
 
 /// True where the scheme's groups divide the rows of both products.
 inline bool can_hold(const MeasuredScheme& scheme, const Shape& shape) {
@@ -21,53 +24,40 @@ inline bool can_hold(const MeasuredScheme& scheme, const Shape& shape) {
   return shape.hidden_size % group == 0 && shape.intermediate_size % group == 0;
 }
 
-/// The checkpoint tensors of one expert, filled with random codes of a scheme: as fast to make as memory allows, with
-/// no quantization of anything. All codes are numbers (no NaN), and results stay in a normal range.
-class RandomExpert {
+/// A layer's checkpoint tensors, filled with random codes of a scheme: as fast to make as memory allows, with no
+/// quantization of anything. All experts are equal, so that a checkpoint takes little more room than one expert. All
+/// codes are numbers (no NaN), and results stay in a normal range.
+class RandomCheckpoint {
  public:
-  RandomExpert(const Shape& shape, const MeasuredScheme& scheme) : scheme_(scheme) {
+  RandomCheckpoint(const Shape& shape, const MeasuredScheme& scheme, const AnyExecutor& executor)
+      : scheme_(scheme), experts_(shape.num_experts) {
     checkpoint_.w13_layout = shape.w13_layout;
     add(checkpoint_.w13, w13_, 2 * shape.intermediate_size, shape.hidden_size, shape.biases);
     add(checkpoint_.w2, w2_, shape.hidden_size, shape.intermediate_size, shape.biases);
+    fill(w13_, 1, executor);
+    fill(w2_, 2, executor);
   }
 
-  /// A checkpoint with this one expert.
   const MoECheckpoint& checkpoint() const { return checkpoint_; }
 
-  /// Shapes and types of a checkpoint of `experts` experts. The data is only that of one: for allocate_kernel_format,
-  /// which does not read it.
-  MoECheckpoint shapes(std::int64_t experts) const {
-    MoECheckpoint all = checkpoint_;
-    for (ProjectionTensors* tensors : {&all.w13, &all.w2}) {
-      for (TensorView* tensor : {&tensors->weight, &tensors->weight_scale, &tensors->weight_scale_2, &tensors->bias}) {
-        if (tensor->present()) tensor->shape[0] = experts;
-      }
-    }
-    return all;
-  }
-
-  std::size_t bytes() const { return w13_.bytes() + w2_.bytes(); }
-
-  /// Other codes.
-  void refill(std::uint64_t seed, const AnyExecutor& executor) {
-    refill(w13_, 2 * seed, executor);
-    refill(w2_, 2 * seed + 1, executor);
-  }
+  /// As the tensors of one expert count them.
+  std::size_t expert_bytes() const { return w13_.expert_bytes() + w2_.expert_bytes(); }
 
  private:
   struct Memory {
-    std::vector<std::byte> weight, scale, scale_2, bias;
-    std::size_t bytes() const { return weight.size() + scale.size() + scale_2.size() + bias.size(); }
+    RepeatedMemory weight, scale, scale_2, bias;
+    std::size_t expert_bytes() const { return weight.block() + scale.block() + scale_2.block() + bias.block(); }
   };
 
   static std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-  static void add(TensorView& view, std::vector<std::byte>& memory, DType dtype, std::int64_t rows,
-                  std::int64_t columns) {
+  /// Adds a tensor [E, rows, columns]; without columns or without rows it has fewer dimensions.
+  void add(TensorView& view, RepeatedMemory& memory, DType dtype, std::int64_t rows = 0,
+           std::int64_t columns = 0) const {
     view.dtype = dtype;
-    view.shape = {1, rows, columns};
-    view.rank = columns == 0 ? (rows == 0 ? 1 : 2) : 3;
-    memory.resize(view.bytes());
+    view.shape = {experts_, rows, columns};
+    view.rank = columns > 0 ? 3 : rows > 0 ? 2 : 1;
+    memory = RepeatedMemory(view.bytes() / static_cast<std::size_t>(experts_), static_cast<std::size_t>(experts_));
     view.data = memory.data();
   }
 
@@ -87,7 +77,7 @@ class RandomExpert {
     if (scheme_.group_size > 0) {
       add(tensors.weight_scale, memory.scale, DType::bf16, rows, columns / scheme_.group_size);
     } else if (quant::is_per_row(key)) {
-      add(tensors.weight_scale, memory.scale, DType::f32, rows, 0);
+      add(tensors.weight_scale, memory.scale, DType::f32, rows);
     } else if (!key.is_none()) {
       const DType dtype = key.scale == QuantScale::e8m0      ? DType::u8
                           : key.scale == QuantScale::f8_e4m3 ? DType::f8_e4m3
@@ -95,8 +85,8 @@ class RandomExpert {
       add(tensors.weight_scale, memory.scale, dtype, divide_up(rows, key.group.rows),
           divide_up(columns, key.group.columns));
     }
-    if (key.has_global_scale) add(tensors.weight_scale_2, memory.scale_2, DType::f32, 0, 0);
-    if (bias) add(tensors.bias, memory.bias, DType::bf16, rows, 0);
+    if (key.has_global_scale) add(tensors.weight_scale_2, memory.scale_2, DType::f32);
+    if (bias) add(tensors.bias, memory.bias, DType::bf16, rows);
   }
 
   /// The exponent of fp32 scales that brings the codes' size to about 1/50.
@@ -110,11 +100,11 @@ class RandomExpert {
   }
 
   template <class T, class Element>
-  static void fill(std::vector<std::byte>& memory, std::uint64_t seed, const AnyExecutor& executor, Element element) {
-    fill_random(executor, reinterpret_cast<T*>(memory.data()), memory.size() / sizeof(T), seed, element);
+  static void fill(RepeatedMemory& memory, std::uint64_t seed, const AnyExecutor& executor, Element element) {
+    fill_random(executor, reinterpret_cast<T*>(memory.data()), memory.written() / sizeof(T), seed, element);
   }
 
-  void refill(Memory& memory, std::uint64_t seed, const AnyExecutor& executor) const {
+  void fill(Memory& memory, std::uint64_t seed, const AnyExecutor& executor) const {
     const QuantKey& key = scheme_.keys.weight;
     const std::uint32_t exponent = scale_exponent();
     switch (key.element) {
@@ -151,6 +141,7 @@ class RandomExpert {
   }
 
   MeasuredScheme scheme_;
+  std::int64_t experts_;
   MoECheckpoint checkpoint_{};
   Memory w13_{}, w2_{};
 };

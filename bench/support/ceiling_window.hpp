@@ -4,8 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "bench/layer/layer_kernel.hpp"
-#include "bench/support/ceilings.hpp"
+#include "bench/support/ceiling_probe.hpp"
 #include "polymoe/target/detect.hpp"
 #include "polymoe/target/dispatch.hpp"
 
@@ -16,10 +15,10 @@ class CeilingProbes {
  public:
   CeilingProbes() {
     constexpr auto builds =
-        entry_points<POLYMOE_BENCH_KERNELS_ISAS>([]<CpuFeatures level> { return &ceiling_probes<level>; });
+        entry_points<POLYMOE_BENCH_CEILINGS_ISAS>([]<CpuFeatures level> { return &ceiling_probe<level>; });
     const Target here = target::detect();
     for (const auto& build : builds) {
-      if (here.cpu.has_all(build.required)) probes_.push_back(build.function().front());
+      if (here.cpu.has_all(build.required)) probes_.push_back(build.function());
     }
     read_meter_ = probes_.back().make_read_meter();
   }
@@ -31,7 +30,7 @@ class CeilingProbes {
 
   double sample_read(const AnyExecutor& executor) const { return probes_.back().sample_read(read_meter_, executor); }
 
-  ProductPeaks sample_products(CpuFeatures level, const AnyExecutor& executor) const {
+  Ceilings sample_products(CpuFeatures level, const AnyExecutor& executor) const {
     const auto probe = std::find_if(probes_.begin(), probes_.end(),
                                     [&](const CeilingProbe& candidate) { return candidate.level == level; });
     return probe->sample_products(executor);
@@ -55,8 +54,7 @@ class CeilingWindow {
       best_.read_gbps = std::max(best_.read_gbps, probes_.sample_read(executor_));
       ++reads_;
     }
-    const ProductPeaks peaks = probes_.sample_products(level_, executor_);
-    best_.raise_to({0, peaks.bf16_tflops, peaks.int8_tops, peaks.fp32_tflops});
+    best_.raise_to(probes_.sample_products(level_, executor_));
   }
 
   /// Samples until every pattern of reads had two turns.
