@@ -1,20 +1,49 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "examples/polymoe_run/kernel_table.hpp"
+#include "examples/support/any_executor.hpp"
 #include "examples/support/arguments.hpp"
+#include "examples/support/kernel_table.hpp"
 #include "examples/support/layer_file.hpp"
 #include "examples/support/safetensors.hpp"
 
 namespace polymoe::tools {
 namespace {
 
-/// The results of a run: memory, and the file made of it.
+using Clock = std::chrono::steady_clock;
+
+/// The layer as its oracle is asked about it.
+FusedMoEConfig config_of(const LayerFile& layer) {
+  FusedMoEConfig config = any_layer;
+  config.num_experts = layer.shape.num_experts;
+  config.top_k = layer.shape.top_k;
+  config.hidden_size = layer.shape.hidden_size;
+  config.intermediate_size = layer.shape.intermediate_size;
+  config.activation = layer.activation;
+  config.w13_layout = layer.checkpoint.w13_layout;
+  config.in_dtype = layer.hidden_states.dtype;
+  config.apply_router_weight_on_input = layer.parameters.apply_router_weight_on_input ? Choice::yes : Choice::no;
+  config.routing = layer.parameters.routing;
+  return config;
+}
+
+TokensView rows_of(const TensorView& tensor) {
+  return {tensor.data, tensor.dtype, tensor.shape[0], tensor.shape[1], tensor.shape[1]};
+}
+
+template <class T>
+MatrixView<const T> matrix(const TensorView& tensor) {
+  return {reinterpret_cast<const T*>(tensor.data), tensor.shape[0], tensor.shape[1]};
+}
+
+/// The results of a layer: memory, and the file made of it.
 class LayerOutput {
  public:
   LayerOutput(const LayerFile& layer, bool f32)
@@ -27,13 +56,19 @@ class LayerOutput {
     topk_weights_.resize(chosen);
   }
 
-  LayerRun run(int repeat) {
-    const std::int64_t tokens = layer_.tokens;
+  /// Routes, unless the file says which experts, and computes.
+  void compute(BoundLayer& bound, const AnyExecutor& executor) {
     const std::int64_t hidden_size = layer_.shape.hidden_size;
-    return {.out = {output_.data(), dtype_, tokens, hidden_size, hidden_size},
-            .topk_weights = {topk_weights_.data(), tokens, layer_.shape.top_k},
-            .topk_ids = {topk_ids_.data(), tokens, layer_.shape.top_k},
-            .repeat = repeat};
+    const MutableTokensView out(output_.data(), dtype_, layer_.tokens, hidden_size, hidden_size);
+    if (layer_.parameters.routing == RoutingMethod::given) {
+      bound.apply(out, rows_of(layer_.hidden_states), matrix<float>(layer_.topk_weights),
+                  matrix<std::int32_t>(layer_.topk_ids), executor);
+      return;
+    }
+    const MatrixView<float> topk_weights(topk_weights_.data(), layer_.tokens, layer_.shape.top_k);
+    const MatrixView<std::int32_t> topk_ids(topk_ids_.data(), layer_.tokens, layer_.shape.top_k);
+    bound.route(rows_of(layer_.router_logits), topk_weights, topk_ids, executor);
+    bound.apply(out, rows_of(layer_.hidden_states), topk_weights, topk_ids, executor);
   }
 
   void write(const std::string& path) const {
@@ -82,16 +117,24 @@ int run(const Arguments& arguments) {
   if (!explains) static_cast<void>(arguments.required("-o"));
 
   const LayerFile layer = LayerFile::load(arguments.operands()[0]);
-  if (explains) std::fputs(oracle::to_string(kernels.explain(layer)).c_str(), stdout);
-  const LayerKernel& kernel = kernels.select(layer, arguments.text("--backend").value_or(""));
+  const FusedMoEConfig config = config_of(layer);
+  if (explains) std::fputs(oracle::to_string(kernels.explain(config, layer.keys)).c_str(), stdout);
+  const LayerKernel& kernel = kernels.select(config, layer.keys, arguments.text("--backend").value_or(""));
   if (explains) std::printf("backend: %s\n", std::string(kernel.backend).c_str());
   if (!arguments.has("-o")) return 0;
 
   LayerOutput output(layer, arguments.has("--f32"));
   with_executor(executor_name, threads, [&](const AnyExecutor& executor) {
-    LayerRun layer_run = output.run(repeat);
-    kernel.run(layer, executor, layer_run);
-    if (repeat > 1) print_times(layer_run.seconds, kernel.backend);
+    const LayerSource source{layer.checkpoint, layer.activation, layer.activation_parameters, layer.parameters};
+    const std::unique_ptr<BoundLayer> bound = kernel.bind(source, executor);
+    bound->reserve(layer.tokens, executor.concurrency());
+    std::vector<double> seconds;
+    for (int i = 0; i < repeat; ++i) {
+      const Clock::time_point start = Clock::now();
+      output.compute(*bound, executor);
+      seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    }
+    if (repeat > 1) print_times(seconds, kernel.backend);
   });
   output.write(arguments.required("-o"));
   return 0;

@@ -6,9 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "examples/polymoe_run/backends.hpp"
-#include "examples/polymoe_run/layer_kernel.hpp"
+#include "examples/support/file_error.hpp"
+#include "examples/support/layer_kernel.hpp"
 #include "polymoe/config/error.hpp"
+#include "polymoe/config/fused_moe_config.hpp"
 #include "polymoe/kernel/oracle_for.hpp"
 #include "polymoe/quant/scheme_table.hpp"
 #include "polymoe/target/detect.hpp"
@@ -20,8 +21,7 @@ namespace polymoe::tools {
 class KernelTable {
  public:
   explicit KernelTable(const Target& here = target::detect()) : here_(here) {
-    constexpr auto builds =
-        entry_points<POLYMOE_RUN_KERNELS_ISAS>([]<CpuFeatures level> { return &layer_kernels<level>; });
+    constexpr auto builds = entry_points<POLYMOE_KERNELS_ISAS>([]<CpuFeatures level> { return &layer_kernels<level>; });
     for (const auto& build : builds) {
       if (!here.cpu.has_all(build.required)) continue;
       for (const LayerKernel& kernel : build.function()) kernels_.push_back(kernel);
@@ -41,30 +41,23 @@ class KernelTable {
     return names;
   }
 
-  /// What the scheme's oracle says about the layer on this machine.
-  oracle::Explanation explain(const LayerFile& layer) const {
-    FusedMoEConfig config = any_layer;
-    config.num_experts = layer.shape.num_experts;
-    config.top_k = layer.shape.top_k;
-    config.hidden_size = layer.shape.hidden_size;
-    config.intermediate_size = layer.shape.intermediate_size;
-    config.activation = layer.activation;
-    config.w13_layout = layer.checkpoint.w13_layout;
-    config.in_dtype = layer.hidden_states.dtype;
-    config.apply_router_weight_on_input = layer.parameters.apply_router_weight_on_input ? Choice::yes : Choice::no;
-    config.routing = layer.parameters.routing;
-    return explain(config, quant::distinct_keys(layer.keys));
+  /// What the oracle of the scheme says about a layer on this machine.
+  oracle::Explanation explain(const FusedMoEConfig& config, const QuantKeys& keys) const {
+    oracle::Explanation explanation;
+    quant::visit_scheme(
+        keys, [&]<class Scheme>() { explanation = oracle_for<Scheme>::explain(config, Scheme::keys, here_); });
+    return explanation;
   }
 
   /// The kernel of the named backend, or of the first that the oracle prefers where `backend` is empty. Raises
   /// UnsupportedError "... does not support this layer: ..." where there is none.
-  const LayerKernel& select(const LayerFile& layer, std::string_view backend) const {
+  const LayerKernel& select(const FusedMoEConfig& config, const QuantKeys& keys, std::string_view backend) const {
     std::string reason = backend.empty() ? "no backend can" : "this scheme has no backend of that name";
-    for (const oracle::Verdict& verdict : explain(layer)) {
+    for (const oracle::Verdict& verdict : explain(config, keys)) {
       const oracle::CandidateInfo& candidate = verdict.candidate;
       if (candidate.is_monolithic || candidate.activation_format != ActivationFormat::standard) continue;
       if (!backend.empty() && candidate.backend != backend) continue;
-      const LayerKernel* const kernel = find(candidate.backend, quant::distinct_keys(layer.keys));
+      const LayerKernel* const kernel = find(candidate.backend, keys);
       if (verdict.support && kernel != nullptr) return *kernel;
       reason = verdict.support ? "this program was built without it" : verdict.support.reason();
     }
@@ -73,16 +66,10 @@ class KernelTable {
   }
 
  private:
-  oracle::Explanation explain(const FusedMoEConfig& config, const QuantKeys& keys) const {
-    oracle::Explanation explanation;
-    quant::visit_scheme(
-        keys, [&]<class Scheme>() { explanation = oracle_for<Scheme>::explain(config, Scheme::keys, here_); });
-    return explanation;
-  }
-
   const LayerKernel* find(std::string_view backend, const QuantKeys& keys) const {
+    const QuantKeys distinct = quant::distinct_keys(keys);
     for (const LayerKernel& kernel : kernels_) {
-      if (kernel.backend == backend && kernel.keys == keys) return &kernel;
+      if (kernel.backend == backend && kernel.keys == distinct) return &kernel;
     }
     return nullptr;
   }
