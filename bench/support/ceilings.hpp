@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "polymoe/target/isa_namespace.hpp"
+
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -44,39 +46,63 @@ inline double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// Reads [data, data + bytes) as `streams` runs side by side, a cache line of each in turn, prefetching `ahead` bytes.
-inline std::uint64_t read_streams(const std::byte* data, std::size_t bytes, std::size_t streams, std::size_t ahead) {
-  const std::size_t run = bytes / streams / 256 * 256;
+/// How memory is read: `streams` runs side by side, four lines of each in turn, with software prefetches `ahead` bytes;
+/// or, with `pages`, one run whose next block of as many pages is prefetched line by line of each page in turn.
+struct ReadPattern {
+  std::size_t streams = 1;
+  std::size_t ahead = 0;
+  std::size_t pages = 0;
+};
+
+/// Both keep the compiler from dropping the loads, which it may neither reorder out of their order nor combine.
 #if defined(__AVX512F__)
-  __m512i sum = _mm512_setzero_si512();
-  for (std::size_t at = 0; at < run; at += 256) {
-    for (std::size_t s = 0; s < streams; ++s) {
-      const std::byte* line = data + s * run + at;
-      for (std::size_t i = 0; i < 256; i += 64) {
-        if (ahead != 0) _mm_prefetch(reinterpret_cast<const char*>(line + ahead + i), _MM_HINT_T0);
-        sum = _mm512_or_si512(sum, _mm512_load_si512(line + i));
-      }
-    }
-  }
-  return static_cast<std::uint64_t>(_mm512_reduce_or_epi64(sum));
+using Sink = __m512i;
+inline void read_line(const std::byte* line, Sink& sink) {
+  sink = _mm512_or_si512(sink, _mm512_load_si512(line));
+}
+inline bool any(Sink sink) {
+  return _mm512_test_epi64_mask(sink, sink) != 0;
+}
 #else
-  std::array<std::uint64_t, 4> sums{};
-  for (std::size_t at = 0; at < run; at += 256) {
-    for (std::size_t s = 0; s < streams; ++s) {
-      const std::byte* line = data + s * run + at;
-      for (std::size_t i = 0; i < 256; i += 32) {
-        if (ahead != 0 && i % 64 == 0) __builtin_prefetch(line + ahead + i);
-        for (std::size_t word = 0; word < 4; ++word) {
-          sums[word] |= *reinterpret_cast<const std::uint64_t*>(line + i + 8 * word);
+using Sink = std::array<std::uint64_t, 4>;
+inline void read_line(const std::byte* line, Sink& sink) {
+  for (std::size_t i = 0; i < 8; ++i) sink[i % 4] |= reinterpret_cast<const std::uint64_t*>(line)[i];
+}
+inline bool any(const Sink& sink) {
+  return (sink[0] | sink[1] | sink[2] | sink[3]) != 0;
+}
+#endif
+
+inline bool read_memory(const std::byte* data, std::size_t bytes, const ReadPattern& pattern) {
+  Sink sink{};
+  if (pattern.pages != 0) {
+    const std::size_t block = pattern.pages * 4096;
+    for (std::size_t at = 0; at + block <= bytes; at += block) {
+      const std::byte* current = data + at;
+      const std::byte* next = current + block;
+      for (std::size_t line = 0; line < 4096; line += 64) {
+        for (std::size_t page = 0; page < pattern.pages; ++page, current += 64) {
+          __builtin_prefetch(next + page * 4096 + line, 0, 2);
+          read_line(current, sink);
         }
       }
     }
+    return any(sink);
   }
-  return sums[0] | sums[1] | sums[2] | sums[3];
-#endif
+  const std::size_t run = bytes / pattern.streams / 4096 * 4096;
+  for (std::size_t at = 0; at < run; at += 256) {
+    for (std::size_t s = 0; s < pattern.streams; ++s) {
+      const std::byte* const lines = data + s * run + at;
+      for (std::size_t i = 0; i < 256; i += 64) {
+        if (pattern.ahead != 0) __builtin_prefetch(lines + pattern.ahead + i, 0, 3);
+        read_line(lines + i, sink);
+      }
+    }
+  }
+  return any(sink);
 }
 
-#if defined(__AMX_TILE__)
+#if defined(POLYMOE_HAS_AMX)
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1;
   std::uint8_t start_row = 0;
@@ -216,14 +242,14 @@ class CeilingMeter {
   /// One sample of the read bandwidth with the next of the patterns; a third of the buffer, and each time another.
   template <class Executor>
   double sample_read(Executor& executor) {
-    const Pattern pattern = patterns[next_pattern_++ % patterns.size()];
+    const detail::ReadPattern& pattern = patterns[next_pattern_++ % patterns.size()];
     const auto threads = static_cast<std::size_t>(executor.concurrency());
     const std::size_t third = bytes_ / 3;
     const std::size_t share = third / threads / 4096 * 4096;
     const std::byte* base = data_ + (next_third_++ % 3) * third;
     const double gbps = timed(executor,
                               [&](std::size_t index) {
-                                keep(detail::read_streams(base + index * share, share, pattern.streams, pattern.ahead));
+                                keep(detail::read_memory(base + index * share, share, pattern));
                                 return static_cast<double>(share);
                               }) *
                         1e-9;
@@ -238,7 +264,7 @@ class CeilingMeter {
       return timed(executor, [work](std::size_t) { return work(rounds); }) * 1e-12;
     };
     best_.fp32_tflops = std::max(best_.fp32_tflops, tera(detail::fp32_flops));
-#if defined(__AMX_TILE__)
+#if defined(POLYMOE_HAS_AMX)
     best_.bf16_tflops = std::max(best_.bf16_tflops, tera(detail::amx_bf16_flops));
     best_.int8_tops = std::max(best_.int8_tops, tera(detail::amx_int8_ops));
 #elif defined(__AVX512BF16__)
@@ -251,11 +277,8 @@ class CeilingMeter {
   }
 
  private:
-  struct Pattern {
-    std::size_t streams;
-    std::size_t ahead;  ///< bytes of software prefetch; 0: plain loads
-  };
-  static constexpr std::array<Pattern, 6> patterns{{{1, 0}, {2, 0}, {4, 0}, {8, 0}, {2, 4096}, {4, 2048}}};
+  static constexpr std::array<detail::ReadPattern, 5> patterns{
+      {{.streams = 8}, {.streams = 4, .ahead = 1024}, {.streams = 4, .ahead = 4096}, {.pages = 4}, {.pages = 8}}};
 
   /// Work done by all threads per second.
   template <class Executor, class Work>
@@ -272,7 +295,7 @@ class CeilingMeter {
     return sum / time;
   }
 
-  static void keep(std::uint64_t value) {
+  static void keep(bool value) {
     asm volatile("" ::"r"(value));
   }
 

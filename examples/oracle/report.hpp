@@ -23,7 +23,9 @@ inline Report report_on(const NamedOracle& asked, const Query& query) {
   Report report;
   report.explanation = asked.explain(query.config, query.keys, query.target);
   const bool found = report.explanation.found();
-  if (found) {
+  if (found && !report.explanation.selection().is_foreign) {
+    report.format.remark = "packed by the kernel's own convert_to_kernel_format";
+  } else if (found) {
     report.format = layout::accelerator::weight_format(
         {.family = asked.family,
          .backend = report.explanation.selection().backend,

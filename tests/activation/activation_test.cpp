@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "polymoe/activation/visit.hpp"
+#include "tests/support/vectors.hpp"
 
 namespace {
 
@@ -80,14 +81,7 @@ std::vector<float> applied(Activation which, const ActivationParameters& paramet
 template <class V>
 class Activations : public testing::Test {};
 
-template <class List>
-struct BatchesOf;
-template <class... Arch>
-struct BatchesOf<xsimd::arch_list<Arch...>> {
-  using type = testing::Types<float, xsimd::batch<float, Arch>...>;
-};
-using Vectors = BatchesOf<xsimd::supported_architectures>::type;
-TYPED_TEST_SUITE(Activations, Vectors);
+TYPED_TEST_SUITE(Activations, polymoe::test::Vectors);
 
 const ActivationParameters cases[] = {
     {}, {.alpha = 1.0F, .limit = 3.0F, .has_limit = true}, {.alpha = 2.5F, .limit = 10.0F, .has_limit = true}};

@@ -11,6 +11,8 @@
 #include <limits>
 #include <vector>
 
+#include "tests/support/vectors.hpp"
+
 namespace {
 
 namespace activation = polymoe::activation;
@@ -23,15 +25,7 @@ constexpr float smallest_normal = std::numeric_limits<float>::min();
 template <class V>
 class Math : public testing::Test {};
 
-template <class List>
-struct BatchesOf;
-template <class... Arch>
-struct BatchesOf<xsimd::arch_list<Arch...>> {
-  using type = testing::Types<float, xsimd::batch<float, Arch>...>;
-};
-/// Every vector that this translation unit is compiled for, and the scalar.
-using Vectors = BatchesOf<xsimd::supported_architectures>::type;
-TYPED_TEST_SUITE(Math, Vectors);
+TYPED_TEST_SUITE(Math, polymoe::test::Vectors);
 
 /// Floats of both signs and all magnitudes, NaN left out, a multiple of 64 of them. Every float with
 /// POLYMOE_TEST_STRIDE=1 (minutes for each vector); else a stride that meets all patterns of the lower bits.

@@ -11,6 +11,8 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/vectors.hpp"
+
 namespace {
 
 using polymoe::bf16;
@@ -23,15 +25,7 @@ constexpr float nan_value = std::numeric_limits<float>::quiet_NaN();
 template <class V>
 class Vector : public testing::Test {};
 
-template <class List>
-struct BatchesOf;
-template <class... Arch>
-struct BatchesOf<xsimd::arch_list<Arch...>> {
-  using type = testing::Types<float, xsimd::batch<float, Arch>...>;
-};
-/// Every vector that this translation unit is compiled for, and the scalar.
-using Vectors = BatchesOf<xsimd::supported_architectures>::type;
-TYPED_TEST_SUITE(Vector, Vectors);
+TYPED_TEST_SUITE(Vector, polymoe::test::Vectors);
 
 /// Memory that ends, and begins, at a page that may not be touched.
 class Guarded {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "polymoe/routing/route.hpp"
+#include "tests/support/vectors.hpp"
 
 namespace {
 
@@ -142,14 +143,7 @@ void expect_in_range_and_distinct(const Choice& choice, std::size_t num_experts,
 template <class V>
 class Routing : public testing::Test {};
 
-template <class List>
-struct BatchesOf;
-template <class... Arch>
-struct BatchesOf<xsimd::arch_list<Arch...>> {
-  using type = testing::Types<float, xsimd::batch<float, Arch>...>;
-};
-using Vectors = BatchesOf<xsimd::supported_architectures>::type;
-TYPED_TEST_SUITE(Routing, Vectors);
+TYPED_TEST_SUITE(Routing, polymoe::test::Vectors);
 
 struct Shape {
   std::size_t num_experts;

@@ -133,6 +133,11 @@ struct QuantKeys {
     return mode == ActivationMode::faithful ? activation : quant_key::none;
   }
 
+  /// Every value that an activation can have is a bf16 number: it is not quantized, or by powers of two.
+  constexpr bool activations_are_bf16() const {
+    return effective_activation().is_none() || effective_activation().scale == QuantScale::e8m0;
+  }
+
   /// The products are of 16-bit (or wider) numbers: nothing asks for integer arithmetic.
   constexpr bool computes_in_16_bits() const { return effective_activation().element != QuantElement::i8; }
 

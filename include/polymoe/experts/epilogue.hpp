@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <xsimd/xsimd.hpp>
 
 #include "polymoe/config/view.hpp"
 #include "polymoe/experts/plan.hpp"
@@ -28,13 +30,24 @@ struct PanelTails {
   const float* of(std::int64_t panel) const noexcept { return first + panel * floats; }
 };
 
+/// Sums of fp32 as they are, of int32 as the nearest fp32 numbers.
+template <class V, class Sum>
+[[gnu::always_inline]] inline V load_sums(const float* sums) noexcept {
+  if constexpr (std::is_same_v<Sum, std::int32_t>) {
+    using Integers = xsimd::batch<std::int32_t, typename V::arch_type>;
+    return xsimd::to_float(Integers::load_unaligned(reinterpret_cast<const std::int32_t*>(sums)));
+  } else {
+    return vector::load<V>(sums);
+  }
+}
+
 /// sum * column scale * row scale + bias of 16 columns, vector by vector: f(column, value).
-template <class V, class F>
+template <class V, class Sum, class F>
 [[gnu::always_inline]] inline void finish_sums(const float* sums, const float* tail, bool has_scales, float row_scale,
                                                F f) noexcept {
   constexpr std::int64_t width = static_cast<std::int64_t>(vector::width<V>);
   for (std::int64_t column = 0; column < microkernel::tile_columns; column += width) {
-    V value = vector::load<V>(sums + column);
+    V value = load_sums<V, Sum>(sums + column);
     if (has_scales) value = value * vector::load<V>(tail + layout::panel_columns + column);
     value = value * V(row_scale);
     f(column, value + vector::load<V>(tail + column));
@@ -83,7 +96,7 @@ struct PlaceInRows {
 };
 
 /// The first product's end: act(gate, up).
-template <class V, class Place, class Functor>
+template <class V, class Sum, class Place, class Functor>
 struct Activate {
   using Element = typename Place::Element;
 
@@ -91,6 +104,7 @@ struct Activate {
   PanelTails tails;
   const RoutedRow* rows;  ///< of the chunk
   bool weight_on_input;
+  const float* row_scales;  ///< of the chunk's rows, or null
   Place intermediate;
   std::int64_t intermediate_size;  ///< columns beyond it are zeros
 
@@ -100,7 +114,9 @@ struct Activate {
     constexpr std::int64_t values = Functor::gated ? layout::panel_columns / 2 : layout::panel_columns;
     const std::int64_t first = sums.panel * values;
     for (std::int64_t row = 0; row < sums.rows; ++row) {
-      const float scale = self.weight_on_input ? self.rows[sums.first_row + row].weight : 1.0F;
+      const float scale = self.row_scales != nullptr ? self.row_scales[sums.first_row + row]
+                          : self.weight_on_input     ? self.rows[sums.first_row + row].weight
+                                                     : 1.0F;
       const float* const left = sums.row(row, 0);
       const float* const right = sums.row(row, 1);
       if constexpr (Functor::gated) {
@@ -122,8 +138,8 @@ struct Activate {
 
   [[gnu::always_inline]] void gated_row(const float* gate, const float* up, const float* tail, float scale,
                                         Element* out) const noexcept {
-    finish_sums<V>(gate, tail, tails.has_scales, scale, [&](std::int64_t column, V g) {
-      V u = vector::load<V>(up + column);
+    finish_sums<V, Sum>(gate, tail, tails.has_scales, scale, [&](std::int64_t column, V g) {
+      V u = load_sums<V, Sum>(up + column);
       const float* const up_tail = tail + microkernel::tile_columns + column;
       if (tails.has_scales) u = u * vector::load<V>(up_tail + layout::panel_columns);
       u = u * V(scale) + vector::load<V>(up_tail);
@@ -133,8 +149,8 @@ struct Activate {
 
   [[gnu::always_inline]] void plain_row(const float* sums, const float* tail, float scale,
                                         Element* out) const noexcept {
-    finish_sums<V>(sums, tail, tails.has_scales, scale,
-                   [&](std::int64_t column, V z) { vector::store(out + column, functor.apply(z)); });
+    finish_sums<V, Sum>(sums, tail, tails.has_scales, scale,
+                        [&](std::int64_t column, V z) { vector::store(out + column, functor.apply(z)); });
   }
 
   void clear_tail(const PanelSums& sums, std::int64_t row, std::int64_t end) const noexcept {
@@ -143,13 +159,14 @@ struct Activate {
 };
 
 /// The second product's end where every slot has a place of its own: c * (sum + b2).
-template <class V>
+template <class V, class Sum>
 struct FillSlots {
   PanelTails tails;
   const RoutedRow* rows;
   bool weight_on_input;
-  float* slots;         ///< [T * slots_per_token, stride]
-  std::int64_t stride;  ///< H, padded to whole panels
+  const float* row_scales;  ///< of the chunk's rows, or null
+  float* slots;             ///< [T * slots_per_token, stride]
+  std::int64_t stride;      ///< H, padded to whole panels
 
   static void finish(const void* context, const PanelSums& sums) noexcept {
     const auto& self = *static_cast<const FillSlots*>(context);
@@ -157,11 +174,12 @@ struct FillSlots {
     for (std::int64_t row = 0; row < sums.rows; ++row) {
       const RoutedRow& routed = self.rows[sums.first_row + row];
       const V weight(self.weight_on_input ? 1.0F : routed.weight);
+      const float scale = self.row_scales != nullptr ? self.row_scales[sums.first_row + row] : 1.0F;
       float* const out = self.slots + routed.slot * self.stride + sums.panel * layout::panel_columns;
       for (std::int64_t half = 0; half < 2; ++half) {
         const std::int64_t offset = half * microkernel::tile_columns;
-        finish_sums<V>(sums.row(row, half), tail + offset, self.tails.has_scales, 1.0F,
-                       [&](std::int64_t column, V y) { vector::store(out + offset + column, weight * y); });
+        finish_sums<V, Sum>(sums.row(row, half), tail + offset, self.tails.has_scales, scale,
+                            [&](std::int64_t column, V y) { vector::store(out + offset + column, weight * y); });
       }
     }
   }
@@ -169,12 +187,13 @@ struct FillSlots {
 
 /// The second product's end where a token's pairs are added up as they come, expert by expert: the first one opens
 /// the sum, the last one rounds it to the output.
-template <class V>
+template <class V, class Sum>
 struct AddToSums {
   PanelTails tails;
   const RoutedRow* rows;
   bool weight_on_input;
-  float* sums_of_tokens;  ///< [T, stride]; not read or written where a token has one pair
+  const float* row_scales;  ///< of the chunk's rows, or null
+  float* sums_of_tokens;    ///< [T, stride]; not read or written where a token has one pair
   std::int64_t stride;
   MutableTokensView out;
 
@@ -185,17 +204,19 @@ struct AddToSums {
     for (std::int64_t row = 0; row < sums.rows; ++row) {
       const RoutedRow& routed = self.rows[sums.first_row + row];
       const V weight(self.weight_on_input ? 1.0F : routed.weight);
+      const float scale = self.row_scales != nullptr ? self.row_scales[sums.first_row + row] : 1.0F;
       alignas(64) float finished[layout::panel_columns];
       float* const sum =
           self.sums_of_tokens + (routed.is_first && routed.is_last ? 0 : routed.token * self.stride + first);
       float* const to = routed.is_last ? finished : sum;
       for (std::int64_t half = 0; half < 2; ++half) {
         const std::int64_t offset = half * microkernel::tile_columns;
-        finish_sums<V>(sums.row(row, half), tail + offset, self.tails.has_scales, 1.0F, [&](std::int64_t column, V y) {
-          V value = weight * y;
-          if (!routed.is_first) value = vector::load<V>(sum + offset + column) + value;
-          vector::store(to + offset + column, value);
-        });
+        finish_sums<V, Sum>(sums.row(row, half), tail + offset, self.tails.has_scales, scale,
+                            [&](std::int64_t column, V y) {
+                              V value = weight * y;
+                              if (!routed.is_first) value = vector::load<V>(sum + offset + column) + value;
+                              vector::store(to + offset + column, value);
+                            });
       }
       if (routed.is_last) {
         const std::int64_t columns = std::min(layout::panel_columns, self.out.columns - first);

@@ -95,11 +95,14 @@ class GroupedCore {
 
  private:
   using V = typename Microkernel::Vector;
+  using Sum = typename Microkernel::Sum;
   static constexpr std::int64_t k_of_step = microkernel::step_k<Element>;
   /// Ranges of columns of the second product in which chunks follow each other where they add to the same sums.
   static constexpr std::int64_t chain_length = 16;
 
   static constexpr bool quantizes = !activation_key.is_none();
+  /// Operands are codes, whose scales multiply the sums of a row.
+  static constexpr bool has_row_scales = std::is_same_v<Element, std::int8_t>;
   static constexpr bool measures = activation_key == quant_key::fp8_dynamic_tensor;
 
   /// Numbers of one row of the intermediate in fp32: whole panels.
@@ -154,7 +157,8 @@ class GroupedCore {
 
       const std::int64_t rows = microkernel::padded_rows_bound(std::min(slots, chunk_rows_limit));
       arena_bytes = rows * ((self.first_steps() + self.second_steps()) * microkernel::row_step_bytes +
-                            self.wide_stride() * std::int64_t{sizeof(float)});
+                            self.wide_stride() * std::int64_t{sizeof(float)}) +
+                    (has_row_scales ? 2 * rows * std::int64_t{sizeof(float)} + 64 : 0);
       own_arenas = cutter.take<std::byte>(size(arena_bytes * concurrency));
       const std::int64_t shared_bytes = std::min(chunks * arena_bytes, std::max(arenas_limit, 3 * arena_bytes));
       arenas = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes)));
@@ -366,6 +370,7 @@ class GroupedCore {
                                                       : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
       std::byte* const intermediate = activations + blocks.bytes(self_.first_steps());
       auto* const wide = reinterpret_cast<float*>(intermediate + blocks.bytes(self_.second_steps()));
+      row_scales_ = wide + blocks.padded_rows() * self_.wide_stride();
       switch (ticket.stage) {
         case Stage::whole:
           gather(chunk, blocks, activations, intermediate, 0, 1);
@@ -411,8 +416,9 @@ class GroupedCore {
         const bool weighted = self_.layer_.apply_router_weight_on_input;
         for_rows(blocks, begin, end, self_.first_steps(), activations, [&](std::int64_t row, float* values) {
           load_input_row<V>(call_.hidden_states, rows[row].token, weighted ? rows[row].weight : 1.0F, values);
-          store_quantized_row<V, Element, activation_key>(values, self_.layer_.shape.hidden_size, call_.first_scale,
-                                                          blocks, row, self_.first_steps(), activations);
+          const float scale = store_quantized_row<V, Element, activation_key>(
+              values, self_.layer_.shape.hidden_size, call_.first_scale, blocks, row, self_.first_steps(), activations);
+          if constexpr (has_row_scales) first_row_scales()[row] = scale;
         });
       } else {
         visit_floating_dtype(call_.hidden_states.dtype, [&]<class T>() {
@@ -448,8 +454,9 @@ class GroupedCore {
           greatest = std::max(greatest, absolute_maximum_of_numbers(values, size));
           return;
         }
-        store_quantized_row<V, Element, activation_key>(values, size, call_.second_scale, blocks, row,
-                                                        self_.second_steps(), intermediate);
+        const float scale = store_quantized_row<V, Element, activation_key>(values, size, call_.second_scale, blocks,
+                                                                            row, self_.second_steps(), intermediate);
+        if constexpr (has_row_scales) second_row_scales(blocks)[row] = scale;
       });
     }
 
@@ -499,11 +506,12 @@ class GroupedCore {
         if constexpr (!quantizes) return Place{intermediate, self_.second_steps()};
       }();
       const auto multiply = [&]<class Functor>(const Functor& functor) {
-        using End = Activate<V, Place, Functor>;
+        using End = Activate<V, Sum, Place, Functor>;
         const End end{functor,
                       tails(self_.expert_.w13, chunk),
                       call_.memory.plan.rows(chunk),
                       self_.layer_.apply_router_weight_on_input && !quantizes,
+                      has_row_scales ? first_row_scales() : nullptr,
                       place,
                       self_.layer_.shape.intermediate_size};
         work.finish = {&end, &End::finish};
@@ -537,14 +545,16 @@ class GroupedCore {
       const RoutedRow* const rows = call_.memory.plan.rows(chunk);
       const bool weight_on_input = self_.layer_.apply_router_weight_on_input;
       auto* const results = reinterpret_cast<float*>(call_.memory.results);
+      const float* const row_scales = has_row_scales ? second_row_scales(blocks) : nullptr;
       const PanelTails end_tails = tails(self_.expert_.w2, chunk);
       if (call_.fills_slots) {
-        const FillSlots<V> end_of_panel{end_tails, rows, weight_on_input, results, self_.padded_hidden_size()};
-        multiply({&end_of_panel, &FillSlots<V>::finish});
+        const FillSlots<V, Sum> end_of_panel{end_tails,  rows,    weight_on_input,
+                                             row_scales, results, self_.padded_hidden_size()};
+        multiply({&end_of_panel, &FillSlots<V, Sum>::finish});
       } else {
-        const AddToSums<V> end_of_panel{end_tails, rows, weight_on_input, results, self_.padded_hidden_size(),
-                                        call_.out};
-        multiply({&end_of_panel, &AddToSums<V>::finish});
+        const AddToSums<V, Sum> end_of_panel{
+            end_tails, rows, weight_on_input, row_scales, results, self_.padded_hidden_size(), call_.out};
+        multiply({&end_of_panel, &AddToSums<V, Sum>::finish});
       }
     }
 
@@ -590,8 +600,15 @@ class GroupedCore {
       store_row<V>(call_.out, t, column, sums, count);
     }
 
+    /// Scales of a chunk's rows: behind its operands.
+    float* first_row_scales() const noexcept { return row_scales_; }
+    float* second_row_scales(const microkernel::RowBlocks& blocks) const noexcept {
+      return row_scales_ + blocks.padded_rows();
+    }
+
     Call& call_;
     const GroupedCore& self_;
+    float* row_scales_ = nullptr;
     std::int64_t index_;
     WorkerMemory<Microkernel> memory_;
     typename Microkernel::Session session_{};

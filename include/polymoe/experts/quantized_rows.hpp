@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/config/view.hpp"
+#include "polymoe/experts/int8_rows.hpp"
 #include "polymoe/experts/plan.hpp"
 #include "polymoe/experts/prologue.hpp"
 #include "polymoe/microkernel/block.hpp"
@@ -56,12 +58,19 @@ void load_input_row(const TokensView& hidden_states, std::int64_t token, float w
   });
 }
 
-/// Quantizes n numbers in place by a key that is not none and stores them as row `row` of an operand.
+/// Quantizes n numbers in place by a key that is not none and stores them as row `row` of an operand. Returns what the
+/// row's sums are multiplied by: the scale where the operand holds int8 codes, 1 where it holds values.
 template <class V, class Element, QuantKey key>
-void store_quantized_row(float* values, std::int64_t n, float scale, const microkernel::RowBlocks& blocks,
-                         std::int64_t row, std::int64_t steps, std::byte* operand) noexcept {
-  quantize_activation_row(key, values, n, scale, values);
-  store_operand_row<V, Element>(values, n, blocks, row, steps, operand);
+float store_quantized_row(float* values, std::int64_t n, float scale, const microkernel::RowBlocks& blocks,
+                          std::int64_t row, std::int64_t steps, std::byte* operand) noexcept {
+  if constexpr (std::is_same_v<Element, std::int8_t>) {
+    static_assert(key == quant_key::int8_dynamic_token);
+    return store_int8_row(values, n, blocks, row, steps, operand);
+  } else {
+    quantize_activation_row(key, values, n, scale, values);
+    store_operand_row<V, Element>(values, n, blocks, row, steps, operand);
+    return 1.0F;
+  }
 }
 
 /// Rows that only fill a block, as zeros.

@@ -123,7 +123,8 @@ class FusedMoEKernel {
     check_tokens(out, hidden_states);
     checks::require_matrix("topk_weights", topk_weights, hidden_states.rows, shape.top_k);
     checks::require_matrix("topk_ids", topk_ids, hidden_states.rows, shape.top_k);
-    checks::require_ids("topk_ids", topk_ids, shape.num_experts);
+    // A foreign launcher may be given memory that this processor cannot read.
+    if constexpr (!oracle::is_foreign<candidate>()) checks::require_ids("topk_ids", topk_ids, shape.num_experts);
     run(ModularArguments{out, hidden_states, topk_weights, topk_ids}, workspace, executor);
   }
 
@@ -177,7 +178,13 @@ class FusedMoEKernel {
   }
 
   static void require_support(const FusedMoEConfig& resolved) {
-    static const Target here = target::detect();
+    static const Target here = [] {
+      if constexpr (oracle::is_foreign<candidate>()) {
+        return candidate::target();
+      } else {
+        return target::detect();
+      }
+    }();
     if (const Support support = candidate::supports(resolved, Scheme::keys, here); !support) {
       raise<UnsupportedError>(std::string(backend::name()) +
                               " does not support this layer: " + std::string(support.reason()));

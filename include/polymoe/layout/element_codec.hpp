@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <type_traits>
 
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
@@ -23,11 +24,16 @@ struct ElementCodec {
   static constexpr std::int64_t record_k = 64 / static_cast<std::int64_t>(sizeof(Element));
   static constexpr std::int64_t record_bytes = 2048;
   static constexpr bool is_direct = true;
-  static constexpr bool has_column_scales = false;
+  static constexpr bool has_column_scales = std::is_same_v<Element, std::int8_t>;
 
-  static constexpr std::string_view name() { return sizeof(Element) == 2 ? "panels_bf16" : "panels_f32"; }
+  static constexpr std::string_view name() {
+    return has_column_scales ? "panels_i8" : sizeof(Element) == 2 ? "panels_bf16" : "panels_f32";
+  }
 
-  static float column_scale(const quant::WeightMatrix&, std::int64_t) { return 1.0F; }
+  /// int8 codes stay as they are, and their scales multiply the sums.
+  static float column_scale(const quant::WeightMatrix& matrix, std::int64_t row) {
+    return has_column_scales ? matrix.scale(row, 0) : 1.0F;
+  }
 
   /// Row r of a tile holds `along_k` elements of each of 16 columns.
   static void pack(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
@@ -48,20 +54,25 @@ struct ElementCodec {
 
   static void read(Element* elements, const quant::WeightMatrix& matrix, std::int64_t row, std::int64_t k,
                    std::int64_t count) {
-    const TensorView& weight = matrix.tensors.weight;
-    if (matrix.key.is_none() && weight.dtype == dtype_of<Element>::value) {
-      const std::int64_t index = row * matrix.columns + k;
-      std::memcpy(elements, weight.data + index * static_cast<std::int64_t>(sizeof(Element)),
-                  static_cast<std::size_t>(count) * sizeof(Element));
-      return;
+    if constexpr (has_column_scales) {
+      matrix.codes(row, k, count, reinterpret_cast<std::uint8_t*>(elements));
+    } else {
+      const TensorView& weight = matrix.tensors.weight;
+      if (matrix.key.is_none() && weight.dtype == dtype_of<Element>::value) {
+        const std::int64_t index = row * matrix.columns + k;
+        std::memcpy(elements, weight.data + index * static_cast<std::int64_t>(sizeof(Element)),
+                    static_cast<std::size_t>(count) * sizeof(Element));
+        return;
+      }
+      float values[record_k];
+      matrix.values(row, k, count, values);
+      for (std::int64_t i = 0; i < count; ++i) elements[i] = Element(values[i]);
     }
-    float values[record_k];
-    matrix.values(row, k, count, values);
-    for (std::int64_t i = 0; i < count; ++i) elements[i] = Element(values[i]);
   }
 };
 
 static_assert(Codec<ElementCodec<bf16>>);
 static_assert(Codec<ElementCodec<float>>);
+static_assert(Codec<ElementCodec<std::int8_t>>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -7,127 +7,30 @@
 
 #include <immintrin.h>
 
-#include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <xsimd/xsimd.hpp>
 
-#include "polymoe/microkernel/amx_tiles.hpp"
-#include "polymoe/microkernel/block.hpp"
-#include "polymoe/microkernel/stream.hpp"
+#include "polymoe/microkernel/amx_kernel.hpp"
 #include "polymoe/numeric/bf16.hpp"
-
-// GCC's tile intrinsics paste their arguments into assembler: tile numbers are literals.
 
 namespace polymoe::inline POLYMOE_ISA::microkernel {
 
-// C[32 x 32] += A[32 x K] * B[K x 32], bf16 -> fp32, subnormal operands read as zeros.
-// Tiles:  t0-t3 sums (2 x 2), t4 t5 activations, t6 t7 weights.
-// A step: K += 32: 4 tile loads (4 KiB), 4 products of 16 cycles: 64 bytes a cycle, more than L2 gives (45 measured).
-// So:     K blocks of 512, whose 32 KiB of weights stay in L1 while the activations of all tokens stream through from
-//         L2 with tileloaddt1, which does not evict them (1.00 of the peak; 0.72 with tileloadd). Sums go through L2
-//         once a block: loads interleaved with the first step, fetched one call ahead, 0.87-0.89 of the peak in all.
-// Few rows: up to 32 need 2 or 4 products for every 2 KiB of weights: 32 bytes a cycle, five times what memory gives.
-struct AmxBf16 {
+namespace detail {
+
+struct AmxBf16Products {
   using Element = bf16;
-  using Vector = xsimd::batch<float, xsimd::avx512bw>;
   using Sum = float;
-  static constexpr std::int64_t block_steps = 16;
   static constexpr double flops_per_microsecond = 2e6;  ///< of one core, roughly
 
-  /// Configures the tiles of this thread for blocks of `height` rows as long as it lives.
-  using Session = AmxSession;
-
-  template <bool accumulate>
-  static void multiply(const Block& block, Prefetcher& prefetcher) noexcept {
-    // The tile intrinsics do not tell the compiler that they read and write memory.
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (block.next_rows != 0) {
-      two_blocks<accumulate>(block, prefetcher);
-    } else {
-      one_block<accumulate>(block, prefetcher);
-    }
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-  }
-
- private:
-  template <bool accumulate>
-  static void two_blocks(const Block& block, Prefetcher& prefetcher) noexcept {
-    const std::byte* a0 = block.activations;
-    const std::byte* a1 = a0 + block.next_rows;
-    const std::byte* b = block.weights;
-    const std::int64_t a_step = block.height * row_step_bytes;
-    std::byte* const sums = block.sums;
-    const std::int64_t tile = a_step;
-
-    if constexpr (!accumulate) {
-      _tile_zero(0);
-      _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
-    }
-    _tile_stream_loadd(4, a0, 64);
-    _tile_loadd(6, b, 64);
-    if constexpr (accumulate) _tile_stream_loadd(0, sums, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + weight_tile_bytes, 64);
-    if constexpr (accumulate) _tile_stream_loadd(1, sums + tile, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_stream_loadd(5, a1, 64);
-    if constexpr (accumulate) _tile_stream_loadd(2, sums + 2 * tile, 64);
-    _tile_dpbf16ps(2, 5, 6);
-    if constexpr (accumulate) _tile_stream_loadd(3, sums + 3 * tile, 64);
-    _tile_dpbf16ps(3, 5, 7);
-    prefetcher.step();
-
-    SumsPrefetch next_sums(block.next_sums, 4 * tile, block.steps - 1);
-    for (std::int64_t step = 1; step < block.steps; ++step) {
-      a0 += a_step;
-      a1 += a_step;
-      b += weight_step_bytes;
-      _tile_stream_loadd(4, a0, 64);
-      _tile_loadd(6, b, 64);
-      _tile_loadd(7, b + weight_tile_bytes, 64);
-      _tile_stream_loadd(5, a1, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-      next_sums.step();
-      prefetcher.step();
-    }
-    _tile_stored(0, sums, 64);
-    _tile_stored(1, sums + tile, 64);
-    _tile_stored(2, sums + 2 * tile, 64);
-    _tile_stored(3, sums + 3 * tile, 64);
-  }
-
-  template <bool accumulate>
-  static void one_block(const Block& block, Prefetcher& prefetcher) noexcept {
-    const std::byte* a = block.activations;
-    const std::byte* b = block.weights;
-    const std::int64_t a_step = block.height * row_step_bytes;
-    if constexpr (accumulate) {
-      _tile_loadd(0, block.sums, 64);
-      _tile_loadd(1, block.sums + a_step, 64);
-    } else {
-      _tile_zero(0);
-      _tile_zero(1);
-    }
-    for (std::int64_t step = 0; step < block.steps; ++step) {
-      _tile_loadd(4, a, 64);
-      _tile_loadd(6, b, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(7, b + weight_tile_bytes, 64);
-      _tile_dpbf16ps(1, 4, 7);
-      a += a_step;
-      b += weight_step_bytes;
-      prefetcher.step();
-    }
-    _tile_stored(0, block.sums, 64);
-    _tile_stored(1, block.sums + a_step, 64);
-  }
+  [[gnu::always_inline]] static void product_0() noexcept { _tile_dpbf16ps(0, 4, 6); }
+  [[gnu::always_inline]] static void product_1() noexcept { _tile_dpbf16ps(1, 4, 7); }
+  [[gnu::always_inline]] static void product_2() noexcept { _tile_dpbf16ps(2, 5, 6); }
+  [[gnu::always_inline]] static void product_3() noexcept { _tile_dpbf16ps(3, 5, 7); }
 };
+
+}  // namespace detail
+
+// bf16 -> fp32, subnormal operands read as zeros. A step is K += 32; the plan is amx_kernel.hpp's.
+struct AmxBf16 : AmxKernel<detail::AmxBf16Products> {};
 
 }  // namespace polymoe::inline POLYMOE_ISA::microkernel
 

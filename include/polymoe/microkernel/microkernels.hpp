@@ -4,5 +4,7 @@
 /// Every microkernel that this translation unit's instruction set has.
 
 #include "polymoe/microkernel/amx_bf16.hpp"
+#include "polymoe/microkernel/amx_int8.hpp"
 #include "polymoe/microkernel/avx512_bf16.hpp"
+#include "polymoe/microkernel/avx512_vnni.hpp"
 #include "polymoe/microkernel/simd.hpp"

@@ -29,6 +29,13 @@ struct WeightStream {
   std::int64_t panels = 0;
   std::int64_t group = 1;
 
+  /// What is read is one run of bytes, which may be prefetched in blocks of any size.
+  bool is_contiguous() const noexcept { return group == 1 || panel_bytes <= block_bytes; }
+  WeightStream as_one_panel() const noexcept {
+    if (!is_contiguous()) return *this;
+    return {.first = first, .panel_bytes = panels * panel_bytes, .block_bytes = stream_block_bytes, .panels = 1};
+  }
+
   std::int64_t blocks() const noexcept { return (panel_bytes + block_bytes - 1) / block_bytes; }
 };
 
@@ -73,27 +80,28 @@ class Prefetcher {
   /// announced as the next one before, its first block is fetched at once.
   void begin(const WeightStream& current, const WeightStream& next) noexcept {
     if (announced_ != current.first) {
-      ahead_ = StreamCursor(current);
+      ahead_ = StreamCursor(current.as_one_panel());
       take_block();
       while (lines_ > 0) fetch();
     } else if (next_.first != nullptr) {
-      ahead_ = StreamCursor(next_);
+      ahead_ = StreamCursor(next_.as_one_panel());
       lines_ = 0;
     }
+    if (lines_ == nothing_left) lines_ = 0;
     announced_ = next.first;
     next_ = next;
   }
 
-  /// The computation of a block of `bytes` is about to take `steps` calls of step().
+  /// The computation is about to take `steps` calls of step() for every `bytes`.
   void pace(std::int64_t bytes, std::int64_t steps) noexcept {
-    pace_ = static_cast<std::int32_t>((lines_of(bytes) * one + steps - 1) / steps);
+    pace_ = static_cast<std::int32_t>((bytes / line * one + steps - 1) / steps);
   }
 
   [[gnu::always_inline]] void step() noexcept {
     credit_ += pace_;
-    while (credit_ >= one) {
-      credit_ -= one;
+    while (credit_ > 0) {
       fetch();
+      credit_ -= static_cast<std::int32_t>(pages_) * one;
     }
   }
 
@@ -101,15 +109,12 @@ class Prefetcher {
   static constexpr std::int32_t one = 256;
   static constexpr std::int64_t page = 4096;
   static constexpr std::int64_t line = 64;
-
-  /// Lines of each page of a block.
-  static constexpr std::int64_t lines_of(std::int64_t bytes) noexcept {
-    return bytes < page ? (bytes + line - 1) / line : page / line;
-  }
+  static constexpr std::int64_t nothing_left = INT64_MAX;
 
   /// The next line of each page of the block.
   [[gnu::always_inline]] void fetch() noexcept {
     if (lines_ == 0) take_block();
+    if (lines_ == nothing_left) return;
     if (pages_ == 8) {
       for (std::int64_t p = 0; p < 8; ++p) __builtin_prefetch(at_ + p * page, 0, 2);
     } else {
@@ -121,18 +126,19 @@ class Prefetcher {
 
   [[gnu::noinline]] void take_block() noexcept {
     if (ahead_.at_end() && next_.first != nullptr) {
-      ahead_ = StreamCursor(next_);
+      ahead_ = StreamCursor(next_.as_one_panel());
       next_ = {};
     }
     if (ahead_.at_end()) {
       pages_ = 0;
-      lines_ = INT64_MAX;
+      lines_ = nothing_left;
+      credit_ = pace_ = 0;
       return;
     }
     at_ = ahead_.address();
     const std::int64_t bytes = ahead_.bytes();
     pages_ = (bytes + page - 1) / page;
-    lines_ = lines_of(bytes);
+    lines_ = bytes < page ? (bytes + line - 1) / line : page / line;
     ahead_.next();
   }
 

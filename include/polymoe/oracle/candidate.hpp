@@ -25,17 +25,32 @@ concept Candidate = backend::Backend<typename C::backend> &&
   { C::supports(config, keys, target) } -> std::same_as<Support>;
 };
 
+/// The candidate's launcher belongs to the engine, and so does the memory that it works on.
+template <class C>
+constexpr bool is_foreign() {
+  if constexpr (requires { C::is_foreign; }) {
+    return C::is_foreign;
+  } else {
+    return false;
+  }
+}
+
 /// What can be said of a candidate without its type: a row of the tables that run-time queries read.
 struct CandidateInfo {
   std::string_view backend{};
   std::string_view experts{};
   bool is_monolithic = false;
+  bool is_foreign = false;
   ActivationFormat activation_format = ActivationFormat::standard;
   Support (*supports)(const FusedMoEConfig&, const QuantKeys&, const Target&) = nullptr;
 };
 
 template <Candidate C>
-inline constexpr CandidateInfo candidate_info{C::backend::name(), C::name(), C::is_monolithic, C::activation_format,
+inline constexpr CandidateInfo candidate_info{C::backend::name(),
+                                              C::name(),
+                                              C::is_monolithic,
+                                              is_foreign<C>(),
+                                              C::activation_format,
                                               [](const FusedMoEConfig& config, const QuantKeys& keys,
                                                  const Target& target) { return C::supports(config, keys, target); }};
 

@@ -6,10 +6,12 @@
 #include <cstddef>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 
 #include "polymoe/config/fixed_string.hpp"
 #include "polymoe/layout/packed_weights.hpp"
 #include "polymoe/oracle/backend_names.hpp"
+#include "polymoe/oracle/foreign_experts.hpp"
 #include "polymoe/oracle/selection.hpp"
 #include "polymoe/quant/quant_config.hpp"
 #include "polymoe/quant/scheme.hpp"
@@ -17,6 +19,25 @@
 #include "polymoe/target/native.hpp"
 
 namespace polymoe::oracle::inline POLYMOE_ISA {
+
+namespace detail {
+
+template <class Candidate, FusedMoEConfig config, quant::Scheme Scheme>
+constexpr auto experts_of() {
+  if constexpr (!is_foreign<Candidate>()) {
+    return std::type_identity<typename Candidate::template experts<config, Scheme>>{};
+  } else if constexpr (foreign_experts<Candidate>::is_bound) {
+    return std::type_identity<typename foreign_experts<Candidate>::template experts<config, Scheme>>{};
+  } else {
+    return std::type_identity<void>{};
+  }
+}
+
+}  // namespace detail
+
+/// A candidate's experts class for a layer; void where it is a foreign one that the engine has not bound.
+template <class Candidate, FusedMoEConfig config, quant::Scheme Scheme>
+using experts_of = typename decltype(detail::experts_of<Candidate, config, Scheme>())::type;
 
 /// The members that every oracle offers, made from its table. `Scheme` is the scheme that is meant where none is named.
 template <OracleTable Table, quant::Scheme DefaultScheme>
@@ -40,7 +61,8 @@ struct Oracle {
   struct select_backend {
     using candidate = typename Selection<Table, config, S::keys, on>::candidate;
     using backend = typename candidate::backend;
-    using experts = typename candidate::template experts<config, S>;
+    /// void where it is a foreign one that the engine has not bound.
+    using experts = experts_of<candidate, config, S>;
   };
 
   /// The backend's tag for a user-facing name, at compile time: decltype(map_backend<"amx_bf16">()).

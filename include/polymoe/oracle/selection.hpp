@@ -92,25 +92,29 @@ struct OneBackend {
 
 namespace detail {
 
-/// Clang prints the arguments of a call that cannot be evaluated, GCC the template arguments: between them every
-/// candidate and its reason stand in the error message of either compiler.
+/// Never defined: a call to it cannot be evaluated.
 void no_moe_backend_supports_this_configuration();
+
+#if defined(__clang__)
+inline constexpr bool text_is_shown_in_template_arguments = false;
+#else
+inline constexpr bool text_is_shown_in_template_arguments = true;
+#endif
+
+/// Clang prints the arguments of a call that cannot be evaluated, and string literals among them as text.
 constexpr bool refused(const char* candidate, const char* reason) {
   if (candidate != nullptr && reason != nullptr) no_moe_backend_supports_this_configuration();
   return true;
 }
 
+/// GCC prints template arguments, and arrays of characters among them as text.
 template <FixedString candidate, FixedString reason>
-struct Refusal {
-  static_assert(refused(candidate.characters, reason.characters),
-                "polymoe: a candidate refuses this configuration; the text of the reason stands beside its name");
-  static constexpr bool value = true;
-};
+struct Refusal {};
 
 /// Instantiated only to fail.
-template <bool supported, class... Refusals>
+template <class... Refusals>
 struct NoMoEBackend {
-  static_assert(supported && (Refusals::value && ...),
+  static_assert(sizeof...(Refusals) == 0,
                 "polymoe: no MoE backend supports this configuration; each candidate is named with its reason");
 };
 
@@ -129,6 +133,17 @@ struct Selection {
   }(std::make_index_sequence<plan.size>{}));
 
  private:
+  /// For Clang; it stops after twenty errors, so those of the form that the config asks for are reported first.
+  template <bool of_the_form, std::size_t i>
+  static constexpr auto report() {
+    constexpr Verdict verdict = explanation.verdicts[i];
+    constexpr bool fits = verdict.candidate.is_monolithic == config.expects_router_logits &&
+                          verdict.candidate.activation_format == config.activation_format();
+    static_assert(of_the_form != fits || detail::refused(verdict.candidate.experts.data(), verdict.support.refusal),
+                  "polymoe: a candidate refuses this configuration; the reason stands beside its name");
+    return i;
+  }
+
   template <std::size_t i>
   static constexpr auto refusal_at() {
     constexpr Verdict verdict = explanation.verdicts[i];
@@ -141,7 +156,10 @@ struct Selection {
   static constexpr auto refuse(std::index_sequence<i...>) {
     constexpr FixedString<std::string_view(explanation.failure.message).size()> message(
         std::string_view(explanation.failure.message));
-    return std::type_identity<detail::NoMoEBackend<false, detail::Refusal<FixedString("selection"), message>,
+    if constexpr (!detail::text_is_shown_in_template_arguments) {
+      static_cast<void>(((report<true, i>() + ...) + (report<false, i>() + ...)));
+    }
+    return std::type_identity<detail::NoMoEBackend<detail::Refusal<FixedString("selection"), message>,
                                                    typename decltype(refusal_at<i>())::type...>>{};
   }
 

@@ -25,11 +25,14 @@ struct AmxBf16Experts {
   }
 
   static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
-    return first_refusal(cpu_requirements(form, config, target), sees_all_tokens(form, keys),
-                         require(target.cpu.has_all(isa_level::amx), "the CPU or the operating system has no AMX-BF16"),
-                         require(config.in_dtype == DType::bf16 || config.in_dtype == DType::runtime,
-                                 "activations are not bf16, and AMX would round them"),
-                         require(keys.computes_in_16_bits(), "the activation key asks for integer products"));
+    return first_refusal(
+        cpu_requirements(form, config, keys, target), sees_all_tokens(form, keys),
+        require(target.cpu.has_all(isa_level::amx), "the CPU or the operating system has no AMX-BF16"),
+        require(config.in_dtype == DType::bf16 || config.in_dtype == DType::runtime,
+                "activations are not bf16, and AMX would round them"),
+        require(keys.computes_in_16_bits(), "the activation key asks for integer products"),
+        require(keys.activations_are_bf16(),
+                "activations quantized faithfully by this key are not bf16 numbers, and would be rounded again"));
   }
 };
 

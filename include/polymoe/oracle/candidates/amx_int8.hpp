@@ -27,7 +27,7 @@ struct AmxInt8Experts {
 
   static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
     return first_refusal(
-        cpu_requirements(form, config, target),
+        cpu_requirements(form, config, keys, target),
         require(target.cpu.has_all(isa_level::amx), "the CPU or the operating system has no AMX-INT8"),
         require(keys.weight == quant_key::int8_static_channel, "weights are not int8 with a scale per channel"),
         require(keys.effective_activation() == quant_key::int8_dynamic_token,

@@ -27,7 +27,7 @@ struct Avx512VnniExperts {
 
   static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
     return first_refusal(
-        cpu_requirements(form, config, target),
+        cpu_requirements(form, config, keys, target),
         require(target.cpu.has_all(isa_level::avx512.with(CpuFeatures::of(isa::avx512_vnni))),
                 "the CPU has no AVX512-VNNI"),
         require(keys.weight == quant_key::int8_static_channel, "weights are not int8 with a scale per channel"),

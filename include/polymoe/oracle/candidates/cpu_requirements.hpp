@@ -24,7 +24,8 @@ constexpr bool routes_by_itself(RoutingMethod method) {
 }
 
 /// What every CPU candidate asks, whatever its instruction set.
-constexpr Support cpu_requirements(ExpertsForm form, const FusedMoEConfig& config, const Target& target) {
+constexpr Support cpu_requirements(ExpertsForm form, const FusedMoEConfig& config, const QuantKeys& keys,
+                                   const Target& target) {
   const bool weight_on_input =
       config.apply_router_weight_on_input == Choice::yes || config.routing == RoutingMethod::llama4;
   return first_refusal(
@@ -46,6 +47,8 @@ constexpr Support cpu_requirements(ExpertsForm form, const FusedMoEConfig& confi
               "the router weight is applied on the input, which needs top_k = 1"),
       require(!weight_on_input || form != ExpertsForm::batched,
               "the router weight is applied on the input, and batched experts do not see it"),
+      require(keys.effective_activation() != quant_key::fp8_dynamic_tensor || form != ExpertsForm::batched,
+              "activations share one scale of the whole matrix, of which a batch is a part"),
       require(!config.is_lora_enabled, "CPU kernels have no LoRA"),
       require(is_floating_point(config.in_dtype) || config.in_dtype == DType::runtime,
               "hidden states are neither bf16 nor fp16 nor fp32"));

@@ -6,7 +6,9 @@
 
 #include "polymoe/config/fused_moe_config.hpp"
 #include "polymoe/config/quant_key.hpp"
+#include "polymoe/oracle/foreign_experts.hpp"
 #include "polymoe/oracle/support.hpp"
+#include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/target.hpp"
 
 /// vLLM's experts classes as facts: what each accepts. The launchers are the engine's (see docs/selection.md).
@@ -119,6 +121,16 @@ struct On {
   using backend = Backend;
   using experts_class = Class;
 
+  /// The engine's launcher (docs/selection.md, Binding). `Self` keeps the question open until it is asked, so that a
+  /// binding may come after this header.
+  template <FusedMoEConfig config, quant::Scheme Scheme, class Self = On>
+  using experts = typename foreign_experts<Self>::template experts<config, Scheme>;
+
+  static constexpr bool is_foreign = true;
+
+  /// The machine that the launcher runs on, as the engine says.
+  static Target target() { return foreign_experts<On>::target(); }
+
   static constexpr bool is_monolithic = Class::facts.is_monolithic;
   static constexpr ActivationFormat activation_format = Class::facts.activation_format;
   static constexpr std::string_view name() { return Class::facts.name; }
@@ -136,6 +148,8 @@ struct On {
 template <class Backend>
 struct WithoutExperts {
   using backend = Backend;
+
+  static constexpr bool is_foreign = true;
 
   static constexpr bool is_monolithic = false;
   static constexpr ActivationFormat activation_format = ActivationFormat::standard;
