@@ -25,12 +25,13 @@ inline bool can_hold(const MeasuredScheme& scheme, const Shape& shape) {
 }
 
 /// A layer's checkpoint tensors, filled with random codes of a scheme: as fast to make as memory allows, with no
-/// quantization of anything. All experts are equal, so that a checkpoint takes little more room than one expert. All
-/// codes are numbers (no NaN), and results stay in a normal range.
+/// quantization of anything. All experts are equal unless they are held, so that a checkpoint takes little more room
+/// than one expert. All codes are numbers (no NaN), and results stay in a normal range.
 class RandomCheckpoint {
  public:
-  RandomCheckpoint(const Shape& shape, const MeasuredScheme& scheme, const AnyExecutor& executor)
-      : scheme_(scheme), experts_(shape.num_experts) {
+  /// `held`: all experts are in memory, and differ.
+  RandomCheckpoint(const Shape& shape, const MeasuredScheme& scheme, const AnyExecutor& executor, bool held = false)
+      : scheme_(scheme), experts_(shape.num_experts), held_(held) {
     checkpoint_.w13_layout = shape.w13_layout;
     add(checkpoint_.w13, w13_, 2 * shape.intermediate_size, shape.hidden_size, shape.biases);
     add(checkpoint_.w2, w2_, shape.hidden_size, shape.intermediate_size, shape.biases);
@@ -57,7 +58,8 @@ class RandomCheckpoint {
     view.dtype = dtype;
     view.shape = {experts_, rows, columns};
     view.rank = columns > 0 ? 3 : rows > 0 ? 2 : 1;
-    memory = RepeatedMemory(view.bytes() / static_cast<std::size_t>(experts_), static_cast<std::size_t>(experts_));
+    memory =
+        RepeatedMemory(view.bytes() / static_cast<std::size_t>(experts_), static_cast<std::size_t>(experts_), held_);
     view.data = memory.data();
   }
 
@@ -142,6 +144,7 @@ class RandomCheckpoint {
 
   MeasuredScheme scheme_;
   std::int64_t experts_;
+  bool held_;
   MoECheckpoint checkpoint_{};
   Memory w13_{}, w2_{};
 };

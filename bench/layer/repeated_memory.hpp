@@ -16,9 +16,10 @@ class RepeatedMemory {
  public:
   RepeatedMemory() = default;
 
-  RepeatedMemory(std::size_t block, std::size_t times) : size_(block * times), block_(block) {
+  /// `held`: every block gets room of its own.
+  RepeatedMemory(std::size_t block, std::size_t times, bool held) : size_(block * times), block_(block) {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    const bool is_shared = block % page == 0;
+    const bool is_shared = !held && block % page == 0;
     data_ = map(nullptr, size_, is_shared ? PROT_NONE : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (!is_shared) {
       written_ = size_;
