@@ -379,21 +379,18 @@ class QuantizedCheckpoint {
   }
 
   /// Static activation scales, which no weight knows: fp8_static_tensor's s or nvfp4_dynamic's S.
-  void set_input_scales(float w13, float w2) {
-    input_scales_ = {w13, w2};
-    has_input_scales_ = true;
-  }
+  void set_input_scales(float w13, float w2) { input_scales_ = {w13, w2}; }
 
   void set_biases(const TensorView& w13, const TensorView& w2) { biases_ = {w13, w2}; }
 
-  /// The checkpoint; it views memory of this object, which must outlive it and not be moved.
+  /// The checkpoint; it views memory of this object, which must outlive it and may be moved.
   MoECheckpoint view() const {
     MoECheckpoint checkpoint;
     checkpoint.w13 = w13_.tensors();
     checkpoint.w2 = w2_.tensors();
     checkpoint.w13.bias = biases_[0];
     checkpoint.w2.bias = biases_[1];
-    if (has_input_scales_) {
+    if (!input_scales_.empty()) {
       checkpoint.w13.input_scale = scalar(input_scales_[0]);
       checkpoint.w2.input_scale = scalar(input_scales_[1]);
     }
@@ -412,8 +409,7 @@ class QuantizedCheckpoint {
   W13Layout layout_ = W13Layout::concatenated;
   PackFormat pack_format_ = PackFormat::compressed_tensors;
   std::array<TensorView, 2> biases_{};
-  std::array<float, 2> input_scales_{};
-  bool has_input_scales_ = false;
+  std::vector<float> input_scales_;
 };
 
 namespace detail {
