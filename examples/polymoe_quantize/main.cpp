@@ -13,7 +13,8 @@
 #include "examples/polymoe_quantize/converter.hpp"
 #include "examples/support/any_executor.hpp"
 #include "examples/support/arguments.hpp"
-#include "examples/support/quantize_experts.hpp"
+#include "polymoe/quant/scheme_table.hpp"
+#include "polymoe/quantize/weights.hpp"
 
 namespace polymoe::tools {
 namespace {

@@ -8,9 +8,10 @@
 
 #include "examples/polymoe_quantize/converter.hpp"
 #include "examples/support/moe_layer_loader.hpp"
-#include "examples/support/quantize_experts.hpp"
 #include "examples/support/safetensors_writer.hpp"
 #include "polymoe/execution/serial_executor.hpp"
+#include "polymoe/quant/scheme_table.hpp"
+#include "polymoe/quantize/weights.hpp"
 #include "tests/support/random_checkpoint.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -77,7 +78,7 @@ TEST(QuantizeCheckpoint, gives_the_weights_that_quantizing_at_load_gives) {
       if (scheme.weight.is_none()) continue;
       const std::string path = model.folder / (std::string(scheme.name) + ".safetensors");
       int calls = 0;
-      tools::CheckpointConverter converter(source, tools::weight_format(scheme, quant::ScaleSearch::none));
+      tools::CheckpointConverter converter(source, quant::weight_format(scheme, quant::ScaleSearch::none));
       converter.convert(path, scheme.name, serial, [&](std::size_t, std::int64_t, std::int64_t) { ++calls; });
       EXPECT_EQ(calls, 4);
 
@@ -89,10 +90,10 @@ TEST(QuantizeCheckpoint, gives_the_weights_that_quantizing_at_load_gives) {
       for (std::size_t i = 0; i < 2; ++i) {
         const tools::LoadedExperts loaded = tools::load_experts(converted, layers[i]);
         const tools::LoadedExperts original = tools::load_experts(source, source_layers[i]);
-        const tools::SchemedExperts expected = tools::quantize_experts(
-            original.checkpoint, scheme, ActivationMode::wide, quant::ScaleSearch::none, serial);
+        const quant::QuantizedCheckpoint expected = quant::quantize_weights(
+            original.checkpoint, quant::weight_format(scheme, quant::ScaleSearch::none), serial);
         ASSERT_EQ(loaded.weight_key, scheme.weight) << scheme.name;
-        expect_same_weights(loaded.checkpoint, expected.checkpoint, scheme.weight);
+        expect_same_weights(loaded.checkpoint, expected.view(), scheme.weight);
       }
     }
   }
@@ -144,37 +145,6 @@ TEST(QuantizeCheckpoint, refuses_a_checkpoint_without_experts) {
   tools::write_safetensors(folder / "model.safetensors", {}, {{"x", store.zeros(DType::f32, {2})}});
   const tools::Checkpoint source = tools::Checkpoint::open(folder.path());
   EXPECT_THROW(tools::CheckpointConverter(source, {.key = quant_key::mxfp4_static}), tools::InputError);
-}
-
-TEST(QuantizeExperts, counts_scales_among_the_bits_of_a_weight) {
-  SerialExecutor serial;
-  const Model model;
-  const tools::Checkpoint source = tools::Checkpoint::open(model.folder.path());
-  const tools::LoadedExperts experts_of_layer = tools::load_experts(source, tools::find_moe_layers(source.names())[0]);
-  const auto bits = [&](std::string_view name) {
-    return tools::quantize_experts(experts_of_layer.checkpoint, *quant::named_scheme(name), ActivationMode::faithful,
-                                   quant::ScaleSearch::none, serial)
-        .bits_per_weight;
-  };
-  EXPECT_EQ(bits("bf16"), 16.0);
-  EXPECT_EQ(bits("mxfp4"), 4.25);
-  EXPECT_EQ(bits("mxfp8"), 8.25);
-  EXPECT_EQ(bits("int4_g32"), 4.5);
-  EXPECT_NEAR(bits("nvfp4"), 4.5, 0.01);
-}
-
-TEST(QuantizeExperts, can_be_moved_with_their_input_scales) {
-  SerialExecutor serial;
-  const Model model;
-  const tools::Checkpoint source = tools::Checkpoint::open(model.folder.path());
-  const tools::LoadedExperts original = tools::load_experts(source, tools::find_moe_layers(source.names())[0]);
-  std::vector<tools::SchemedExperts> kept;
-  for (int i = 0; i < 3; ++i) {
-    kept.push_back(tools::quantize_experts(original.checkpoint, *quant::named_scheme("nvfp4"), ActivationMode::faithful,
-                                           quant::ScaleSearch::none, serial));
-  }
-  const QuantConfig config = quant::make_quant_config<quant::NvFp4Faithful>(kept[0].checkpoint);
-  EXPECT_EQ(config.w13_input_scale, tools::uncalibrated_nvfp4_input_scale);
 }
 
 }  // namespace

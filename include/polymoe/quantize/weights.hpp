@@ -21,6 +21,7 @@
 #include "polymoe/numeric/quantize_activation.hpp"
 #include "polymoe/quant/checkpoint.hpp"
 #include "polymoe/quant/scheme.hpp"
+#include "polymoe/quant/scheme_table.hpp"
 #include "polymoe/quant/validate.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/quantize/group.hpp"
@@ -36,6 +37,11 @@ struct WeightFormat {
   PackFormat pack_format = PackFormat::compressed_tensors;
   ScaleSearch search = ScaleSearch::none;
 };
+
+/// What a named scheme's weights are to become. Scales of integers in groups are bf16, as most checkpoints have them.
+constexpr WeightFormat weight_format(const NamedScheme& scheme, ScaleSearch search = ScaleSearch::mean_square_error) {
+  return {.key = scheme.weight, .group_size = scheme.group_size, .scale_dtype = DType::bf16, .search = search};
+}
 
 /// One of the two products of all experts, quantized: tensors of its own. Experts are quantized one by one, in any
 /// order.
