@@ -75,6 +75,17 @@ constexpr MarlinShape marlin_shape(const ByteMatrix& m, std::int64_t bits) {
   return {.k = m.columns * 8 / bits, .n = m.rows, .bits = static_cast<int>(bits)};
 }
 
+/// The inverse of a transpose is the transpose of what it made.
+template <Executor E>
+void transpose_step(const ByteMatrix& m, std::int64_t element, const std::byte* in, std::byte* out, E& executor) {
+  switch (element) {
+    case 1: return transpose<1>(m, in, out, executor);
+    case 2: return transpose<2>(m, in, out, executor);
+    case 4: return transpose<4>(m, in, out, executor);
+    default: return relayout(transpose(m, element), in, out, executor);
+  }
+}
+
 template <Direction direction, Executor E>
 void run_step(const FormatStep& step, const ByteMatrix& before, const std::byte* in, std::byte* out, E& executor) {
   constexpr bool forward = direction == Direction::forward;
