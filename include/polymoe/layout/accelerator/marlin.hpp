@@ -8,6 +8,7 @@
 #include <span>
 
 #include "polymoe/execution/executor.hpp"
+#include "polymoe/layout/accelerator/relayout.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
 /// Marlin's weights: tiles in the order in which the lanes of a warp multiply them.
