@@ -26,10 +26,18 @@ constexpr auto binding_header() {
   return FixedString<folder.size() + name.size() + suffix.size()>(std::string_view(text, at));
 }
 
-/// Instantiated only to fail; the compiler prints the candidate and the header beside the sentence.
+/// Clang prints the arguments of a call that cannot be evaluated, GCC the template arguments: the header's name stands
+/// in the error message of either.
+void no_launcher_is_bound();
+constexpr bool is_provided(const char* header) {
+  if (header != nullptr) no_launcher_is_bound();
+  return true;
+}
+
+/// Instantiated only to fail.
 template <class Candidate, FixedString header>
 struct MissingBinding {
-  static_assert(sizeof(Candidate) == 0,
+  static_assert(is_provided(header.characters),
                 "polymoe: the launcher of this candidate is the engine's. Include a header that specializes "
                 "polymoe::foreign_experts for it, customarily the one named beside, before the kernel is selected "
                 "(docs/selection.md, Binding)");
