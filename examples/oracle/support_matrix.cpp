@@ -115,6 +115,12 @@ std::string mark(bool yes) {
   return yes ? "yes" : "";
 }
 
+/// Whether activations reach the class as they are, and it quantizes them.
+std::string quantizes_itself(const oracle::vllm::ExpertsFacts& facts) {
+  if (facts.expects_unquantized_inputs == nullptr) return "";
+  return facts.expects_unquantized_inputs == oracle::vllm::always ? "yes" : "depends";
+}
+
 std::string names_of_activations(oracle::vllm::ActivationSet set) {
   std::string text;
   for (const auto& entry : polymoe::detail::activation_table) {
@@ -162,7 +168,7 @@ void print_classes() {
                "takes on "
                "at least one of them.\n\n";
   header({"class", "form", "devices", "key pairs", "activations", "without gate", "LoRA", "batch invariant",
-          "expert map"});
+          "quantizes itself", "expert map"});
   boost::mp11::mp_for_each<boost::mp11::mp_transform<std::type_identity, oracle::vllm::all_experts>>(
       [](const auto identity) {
         const oracle::vllm::ExpertsFacts& facts = decltype(identity)::type::facts;
@@ -173,7 +179,7 @@ void print_classes() {
                                  : "modular",
              machines_of(facts), pairs_of(facts), names_of_activations(facts.activations),
              mark(facts.takes_no_act_and_mul), mark(facts.has_lora), mark(facts.is_batch_invariant),
-             mark(facts.takes_expert_map)});
+             quantizes_itself(facts), mark(facts.takes_expert_map)});
       });
   std::cout << '\n';
 }
