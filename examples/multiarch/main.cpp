@@ -1,5 +1,5 @@
-// One program with a build of its engine for each instruction set (docs/multiarch.md): runs every build that this CPU can
-// run, compares them, and tells which one would be chosen. This file itself is compiled for any CPU of the family.
+// One program with a build of its engine for each instruction set (docs/multiarch.md): runs every build that this CPU
+// can run, compares them, and tells which one would be chosen. This file itself is compiled for any CPU of the family.
 #include <array>
 #include <cmath>
 #include <cstdio>

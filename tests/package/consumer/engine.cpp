@@ -5,8 +5,7 @@
 
 template <polymoe::CpuFeatures level>
 const char* backend_name() {
-  constexpr polymoe::FusedMoEConfig layer{
-      .num_experts = 8, .top_k = 2, .hidden_size = 256, .intermediate_size = 128};
+  constexpr polymoe::FusedMoEConfig layer{.num_experts = 8, .top_k = 2, .hidden_size = 256, .intermediate_size = 128};
   using Kernel = polymoe::SelectKernel<layer, polymoe::quant::Unquantized>;
   return Kernel::backend::name().data();
 }
