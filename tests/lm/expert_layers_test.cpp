@@ -142,8 +142,8 @@ TEST_P(EveryBackend, has_the_golden_cross_entropy) {
   EXPECT_NEAR(cross_entropy_of(layers_), golden_cross_entropy, GetParam().dtype == DType::f32 ? 1e-4 : 0.002);
 }
 
-INSTANTIATE_TEST_SUITE_P(, EveryBackend, ::testing::ValuesIn(all_backends()), [](const auto& info) {
-  return info.param.backend + (info.param.dtype == DType::f32 ? "_f32" : "_bf16");
+INSTANTIATE_TEST_SUITE_P(, EveryBackend, ::testing::ValuesIn(all_backends()), [](const auto& each) {
+  return each.param.backend + (each.param.dtype == DType::f32 ? "_f32" : "_bf16");
 });
 
 TEST(a_backend_of_bf16_products, refuses_fp32_hidden_states) {
@@ -229,8 +229,8 @@ TEST_P(EveryScheme, loses_little_of_the_trained_model) {
   EXPECT_GT(loss, -0.06) << "quantization does not teach";
 }
 
-INSTANTIATE_TEST_SUITE_P(, EveryScheme, ::testing::ValuesIn(all_schemes_and_modes()), [](const auto& info) {
-  return std::string(info.param.scheme.name) + "_" + std::string(name(info.param.mode));
+INSTANTIATE_TEST_SUITE_P(, EveryScheme, ::testing::ValuesIn(all_schemes_and_modes()), [](const auto& each) {
+  return std::string(each.param.scheme.name) + "_" + std::string(name(each.param.mode));
 });
 
 TEST(calibration, finds_ranges_and_gives_the_same_again) {
