@@ -24,6 +24,8 @@ set(POLYMOE_FLAGS_neon64 -march=armv8-a)
 
 include(CheckCXXCompilerFlag)
 
+set(POLYMOE_ISAS "" CACHE STRING "Instruction sets that multi-arch libraries are built for; empty: all that the compiler knows")
+
 # The instruction sets of this processor family that the compiler knows, least capable first.
 function(polymoe_known_isas result)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
@@ -37,7 +39,7 @@ function(polymoe_known_isas result)
   foreach(isa IN LISTS candidates)
     list(JOIN POLYMOE_FLAGS_${isa} " " flags)
     check_cxx_compiler_flag("${flags}" POLYMOE_COMPILES_${isa})
-    if(POLYMOE_COMPILES_${isa})
+    if(POLYMOE_COMPILES_${isa} AND (NOT POLYMOE_ISAS OR isa IN_LIST POLYMOE_ISAS))
       list(APPEND known ${isa})
     endif()
   endforeach()

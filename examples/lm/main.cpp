@@ -178,7 +178,20 @@ std::string_view executor_for(const Arguments& arguments, int threads) {
   return names[arguments.choice("--executor", names, otherwise)];
 }
 
+/// A line for each scheme and mode in which something differs.
+void list_schemes() {
+  for (const quant::NamedScheme& scheme : quant::named_schemes) {
+    const std::string line(scheme.name);
+    std::printf("%s wide\n", line.c_str());
+    if (!scheme.activation.is_none()) std::printf("%s faithful\n", line.c_str());
+  }
+}
+
 int run(const Arguments& arguments) {
+  if (arguments.has("--list-schemes")) {
+    list_schemes();
+    return 0;
+  }
   const auto processors = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   const auto threads = static_cast<int>(arguments.integer("--threads", processors, 1, 1024));
   const std::string_view executor_name = executor_for(arguments, threads);
@@ -220,6 +233,7 @@ int main(int argc, char** argv) {
                   {"--seed", "S", "of the draws; default: 0"},
                   {"--eval", "FILE", "print the cross entropy of a text, in windows of 512 bytes"},
                   {"--scheme", "NAME", schemes},
+                  {"--list-schemes", "", "print the schemes with their modes, one of each a line"},
                   {"--mode", "NAME", "faithful or wide; default: faithful for int8_w8a8, else wide"},
                   {"--dtype", "NAME", "type of the experts' hidden states, bf16 or f32; default: bf16"},
                   {"--backend", "NAME", "this backend instead of the first that serves the layers"},

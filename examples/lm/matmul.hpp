@@ -27,6 +27,17 @@ inline auto multiply_columns_here() {
 
 }  // namespace detail
 
+/// Multiplications below which waking other threads takes longer than the work.
+inline constexpr std::int64_t least_shared_work = std::int64_t{1} << 20;
+
+/// f(index, worker) for each index below `count`: by all workers where the whole, of `work` multiplications, is worth
+/// it, else by this thread.
+template <class Executor, class F>
+void share(std::int64_t count, std::int64_t work, Executor& executor, F&& f) {
+  if (work >= least_shared_work) return executor.parallel_for(count, f);
+  for (std::int64_t index = 0; index < count; ++index) f(index, 0);
+}
+
 /// C = A * B. [M, K] * [K, N]; the rows of B and C have room for padded_columns(N) elements, and those of C beyond N
 /// are overwritten.
 inline void multiply(MatrixView<const float> a, MatrixView<const float> b, MatrixView<float> c) {
@@ -43,7 +54,7 @@ void multiply(MatrixView<const float> a, MatrixView<const float> b, MatrixView<f
   const auto multiply_block = detail::multiply_columns_here();
   const std::int64_t row_blocks = (a.rows + row_block - 1) / row_block;
   const std::int64_t column_blocks = (b.columns + column_block - 1) / column_block;
-  executor.parallel_for(row_blocks * column_blocks, [&](std::int64_t index, int) {
+  share(row_blocks * column_blocks, a.rows * a.columns * b.columns, executor, [&](std::int64_t index, int) {
     const std::int64_t row = index / column_blocks * row_block;
     const std::int64_t column = index % column_blocks * column_block;
     const MatrixView<const float> rows(a.row(row), std::min(row_block, a.rows - row), a.columns, a.stride);

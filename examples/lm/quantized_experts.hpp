@@ -33,11 +33,8 @@ inline double bits_per_weight(const MoECheckpoint& checkpoint, std::int64_t weig
 template <Executor E>
 quant::QuantizedCheckpoint quantize_experts(const ExpertWeights& experts, const quant::NamedScheme& scheme,
                                             const std::optional<ActivationRange>& range, E& executor) {
-  const quant::WeightFormat format{.key = scheme.weight,
-                                   .group_size = scheme.group_size,
-                                   .scale_dtype = DType::bf16,
-                                   .search = quant::ScaleSearch::mean_square_error};
-  quant::QuantizedCheckpoint quantized = quant::quantize_weights(experts.checkpoint, format, executor);
+  quant::QuantizedCheckpoint quantized =
+      quant::quantize_weights(experts.checkpoint, quant::weight_format(scheme), executor);
   if (range && quant::takes_input_scale(scheme.activation)) {
     quantized.set_input_scales(static_scale(scheme.activation, range->w13), static_scale(scheme.activation, range->w2));
   }

@@ -264,9 +264,10 @@ class Transformer {
     multiply(normed, layer.value.view(), value, executor);
     Sequence::Head* const heads = sequence.heads_.data() + n * config_.num_key_value_heads;
     const std::int64_t query_blocks = (count + queries_together - 1) / queries_together;
-    executor.parallel_for(config_.num_key_value_heads,
-                          [&](std::int64_t h, int) { store(layer, key, value, h, sequence.length_, heads[h]); });
-    executor.parallel_for(config_.num_attention_heads * query_blocks, [&](std::int64_t index, int worker) {
+    share(config_.num_key_value_heads, key.rows * key.columns, executor,
+          [&](std::int64_t h, int) { store(layer, key, value, h, sequence.length_, heads[h]); });
+    const std::int64_t scores_work = 2 * count * (sequence.length_ + count) * query.columns;
+    share(config_.num_attention_heads * query_blocks, scores_work, executor, [&](std::int64_t index, int worker) {
       const std::int64_t h = index / query_blocks;
       const std::int64_t first = index % query_blocks * queries_together;
       const MatrixView<float> queries(query.row(first) + h * config_.head_dim,

@@ -2,6 +2,8 @@
 
 // Asks an oracle: which backend serves a layer on a machine, and why not the others.
 
+#include <algorithm>
+#include <charconv>
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -9,6 +11,8 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "examples/oracle/check_cases.hpp"
@@ -51,6 +55,15 @@ constexpr std::string_view usage = R"(usage:
   --vllm-parity         vLLM's choice also on a CPU
 )";
 
+int number_in(const std::string& text) {
+  int result = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
+  if (error != std::errc{} || end != text.data() + text.size() || result < 0) {
+    throw std::runtime_error("\"" + text + "\" is no number that is expected here");
+  }
+  return result;
+}
+
 /// Flags as a question in the format of a recorded case.
 class Flags {
  public:
@@ -67,13 +80,7 @@ class Flags {
     return arguments_[at_++];
   }
 
-  int number() {
-    const std::string text = value();
-    std::size_t used = 0;
-    const int result = std::stoi(text, &used);
-    if (used != text.size()) throw std::runtime_error(text + " is no number");
-    return result;
-  }
+  int number() { return number_in(value()); }
 
   bool done() const { return at_ == arguments_.size(); }
   const std::string& current() const { return arguments_[at_]; }
@@ -139,7 +146,7 @@ void read_flag(Flags& flags, Question& question, Ranks& ranks) {
     const std::string text = flags.value();
     const std::size_t dot = text.find('.');
     if (dot == std::string::npos) throw std::runtime_error("a capability reads 9.0");
-    platform["device_capability"] = {std::stoi(text.substr(0, dot)), std::stoi(text.substr(dot + 1))};
+    platform["device_capability"] = {number_in(text.substr(0, dot)), number_in(text.substr(dot + 1))};
   } else if (flags.take("--gfx")) {
     platform["gfx"] = flags.value();
   } else if (flags.take("--cpu-arch")) {

@@ -115,6 +115,12 @@ std::string mark(bool yes) {
   return yes ? "yes" : "";
 }
 
+/// Whether activations reach the class as they are, and it quantizes them.
+std::string quantizes_itself(const oracle::vllm::ExpertsFacts& facts) {
+  if (facts.expects_unquantized_inputs == nullptr) return "";
+  return facts.expects_unquantized_inputs == oracle::vllm::always ? "yes" : "depends";
+}
+
 std::string names_of_activations(oracle::vllm::ActivationSet set) {
   std::string text;
   for (const auto& entry : polymoe::detail::activation_table) {
@@ -162,7 +168,7 @@ void print_classes() {
                "takes on "
                "at least one of them.\n\n";
   header({"class", "form", "devices", "key pairs", "activations", "without gate", "LoRA", "batch invariant",
-          "expert map"});
+          "quantizes itself", "expert map"});
   boost::mp11::mp_for_each<boost::mp11::mp_transform<std::type_identity, oracle::vllm::all_experts>>(
       [](const auto identity) {
         const oracle::vllm::ExpertsFacts& facts = decltype(identity)::type::facts;
@@ -173,34 +179,43 @@ void print_classes() {
                                  : "modular",
              machines_of(facts), pairs_of(facts), names_of_activations(facts.activations),
              mark(facts.takes_no_act_and_mul), mark(facts.has_lora), mark(facts.is_batch_invariant),
-             mark(facts.takes_expert_map)});
+             quantizes_itself(facts), mark(facts.takes_expert_map)});
       });
   std::cout << '\n';
 }
 
+constexpr std::array<Machine, 6> cpus{{{"portable", target::portable},
+                                       {"x86-64-v2", target::x86_64_v2},
+                                       {"avx2", target::haswell},
+                                       {"avx512", target::skylake_avx512},
+                                       {"avx512_bf16", target::zen4},
+                                       {"amx", target::sapphire_rapids}}};
+
+void print_native_row(const Question& question, ActivationMode mode) {
+  const bool faithful = mode == ActivationMode::faithful;
+  std::vector<std::string> cells{std::string(question.label) + (faithful ? ", faithful" : "")};
+  for (const Machine& machine : cpus) {
+    const oracle::Explanation answer =
+        tools::find_oracle(question.oracle)
+            ->explain({.activation = question.activation}, {question.keys.weight, question.keys.activation, mode},
+                      machine.target);
+    cells.emplace_back(answer.found() ? answer.selection().backend : "-");
+  }
+  row(cells);
+}
+
 void print_native() {
-  std::cout
-      << "## This library's kernels\n\n"
-         "What a CPU gets under the default policy, `selection::native_first`: a layer in bf16, expert ids given.\n\n";
-  const std::array<Machine, 6> cpus{{{"portable", target::portable},
-                                     {"x86-64-v2", target::x86_64_v2},
-                                     {"avx2", target::haswell},
-                                     {"avx512", target::skylake_avx512},
-                                     {"avx512_bf16", target::zen4},
-                                     {"amx", target::sapphire_rapids}}};
+  std::cout << "## This library's kernels\n\n"
+               "What a CPU gets under the default policy, `selection::native_first`: hidden states in bf16, expert ids "
+               "given. "
+               "Faithful: activations are quantized as the key says.\n\n";
   std::vector<std::string> cells{"scheme"};
   for (const Machine& machine : cpus) cells.emplace_back(machine.name);
   header(cells);
   for (const Question& question : questions) {
     if (question.oracle == "mxfp4_deepseek_v4") continue;
-    cells = {std::string(question.label)};
-    for (const Machine& machine : cpus) {
-      const oracle::Explanation answer =
-          tools::find_oracle(question.oracle)
-              ->explain({.activation = question.activation}, question.keys, machine.target);
-      cells.emplace_back(answer.found() ? answer.selection().backend : "-");
-    }
-    row(cells);
+    print_native_row(question, ActivationMode::wide);
+    if (!question.keys.activation.is_none()) print_native_row(question, ActivationMode::faithful);
   }
 }
 

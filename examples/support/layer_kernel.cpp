@@ -23,6 +23,7 @@
 #include "polymoe/quant/scheme_table.hpp"
 #include "polymoe/routing/route.hpp"
 #include "polymoe/target/dispatch.hpp"
+#include "polymoe/target/native.hpp"
 
 namespace polymoe::tools::inline POLYMOE_ISA {
 namespace {
@@ -108,12 +109,21 @@ std::unique_ptr<BoundLayer> bind(const LayerSource& source, const AnyExecutor& e
   return std::make_unique<KernelLayer<Scheme, Backend>>(source, executor);
 }
 
+/// The backend serves some layer of the scheme on a machine with the instruction sets of this build.
+template <class Scheme, class Backend>
+constexpr bool serves() {
+  if constexpr (boost::mp11::mp_contains<typename oracle_for<Scheme>::backends, Backend>::value) {
+    return static_cast<bool>(
+        modular_candidate<oracle_for<Scheme>, Backend>::supports(any_layer, Scheme::keys, target::native));
+  }
+  return false;
+}
+
 template <class Scheme, CpuFeatures level>
 void add_kernels(std::vector<LayerKernel>& kernels) {
-  using known = typename oracle_for<Scheme>::backends;
   boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, NativeBackends<level>>>([&]<class B>(B) {
     using Backend = typename B::type;
-    if constexpr (boost::mp11::mp_contains<known, Backend>::value && has_experts<Backend, Scheme>) {
+    if constexpr (serves<Scheme, Backend>()) {
       kernels.push_back({Backend::name(), Scheme::keys, level, &bind<Scheme, Backend>});
     }
   });

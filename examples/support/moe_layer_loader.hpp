@@ -185,6 +185,8 @@ class MoeLayerLoader {
       case DType::u8: return scale.dtype == DType::f8_e4m3 ? quant_key::nvfp4_static : quant_key::mxfp4_static;
       case DType::f8_e4m3:
         if (scale.dtype == DType::u8 || scale.dtype == DType::e8m0) return quant_key::mxfp8_static;
+        // A matrix of one block has one scale, too.
+        if (find_naming(m.stem).scale == ".weight_scale_inv") return quant_key::fp8_static_block128;
         if (scale.present() && scale.count() == 1 && m.weight.shape[0] > 1) return quant_key::fp8_static_tensor;
         if (scale.present() && scale.count() == m.weight.shape[0] && !(scale.rank == 2 && scale.shape[1] > 1)) {
           return quant_key::fp8_static_channel;

@@ -5,7 +5,6 @@
 #include <boost/mp11/map.hpp>
 #include <type_traits>
 
-#include "polymoe/quant/scheme.hpp"
 #include "polymoe/target/backend.hpp"
 #include "polymoe/target/cpu_features.hpp"
 
@@ -21,13 +20,9 @@ using NativeBackends = boost::mp11::mp_second<boost::mp11::mp_map_find<
     boost::mp11::mp_list<
         LevelBackends<isa_level::portable, backend::Reference>, LevelBackends<isa_level::sse42, backend::SimdSse42>,
         LevelBackends<isa_level::avx2, backend::SimdAvx2>, LevelBackends<isa_level::avx512, backend::SimdAvx512>,
-        LevelBackends<isa_level::avx512_bf16, backend::Avx512Bf16>, LevelBackends<isa_level::amx, backend::AmxBf16>,
+        LevelBackends<isa_level::avx512_bf16, backend::Avx512Bf16, backend::Avx512Vnni>,
+        LevelBackends<isa_level::amx, backend::AmxBf16, backend::AmxInt8>,
         LevelBackends<isa_level::neon64, backend::Reference, backend::SimdNeon64>>,
     std::integral_constant<CpuFeatures, level>>>;
-
-/// The backend has experts for the scheme. Grouped experts take activations as they come.
-template <class Backend, quant::Scheme Scheme>
-inline constexpr bool has_experts = std::is_same_v<Backend, backend::Reference> ||
-                                    Scheme::keys.effective_activation().is_none();
 
 }  // namespace polymoe::tools

@@ -170,7 +170,7 @@ inline void make_layer(RandomLayer& made, const LayerOptions& options, unsigned 
 template <class Experts, class Scheme>
 PackedWeights pack(const RandomLayer& made) {
   using Format = typename Experts::kernel_format;
-  const Storage storage = storage_of(made.checkpoint);
+  const Storage storage = storage_of<Scheme>(made.checkpoint);
   PackedWeights weights(Format::name(), Scheme::name(), made.shape, storage, Format::expert_bytes(made.shape, storage));
   SerialExecutor executor;
   for (std::int64_t e = 0; e < made.shape.num_packed_experts(); ++e) {

@@ -128,6 +128,10 @@ TEST(AcceleratorFormats, ViewsArePermutedAsTheRulesSay) {
   EXPECT_TRUE(is(cpu_vnni_pack(m, 4), {16, 32, 32, 4}, {0, 2, 1, 3}));
   EXPECT_TRUE(is(cpu_scale_pack(m), {16, 32, 128}, {0, 2, 1}));
   EXPECT_TRUE(is(transpose(m, 2), {512, 64, 2}, {1, 0, 2}));
+  SerialExecutor executor;
+  Bytes transposed(in.size());
+  layout::accelerator::transpose<2>(m, in.data(), transposed.data(), executor);
+  EXPECT_EQ(transposed, viewed_and_permuted(in, {512, 64, 2}, {1, 0, 2}, 1));
   EXPECT_TRUE(is(interleave_column_halves(m, 1), {512, 2, 64}, {0, 2, 1}));
 }
 
@@ -256,22 +260,70 @@ TEST(AcceleratorFormats, AwqsInterleaveIsUndone) {
   }
 }
 
-TEST(AcceleratorFormats, MarlinsRepackIsUndoneAlsoWithActOrder) {
+TEST(AcceleratorFormats, MarlinsRepackIsUndone) {
   SerialExecutor executor;
   for (const int bits : {4, 8}) {
     for (const bool narrow : {false, true}) {
       const MarlinShape s{.k = 96, .n = 192, .bits = bits, .narrow_activations = narrow};
-      std::vector<std::int32_t> perm(static_cast<std::size_t>(s.k));
-      std::iota(perm.begin(), perm.end(), 0);
-      std::shuffle(perm.begin(), perm.end(), std::mt19937(5));
       const std::vector<std::uint32_t> in = random_words(s.words());
       std::vector<std::uint32_t> packed(in.size());
       std::vector<std::uint32_t> back(in.size());
-      marlin_repack(s, in.data(), packed.data(), executor, perm);
-      marlin_unpack(s, packed.data(), back.data(), executor, perm);
+      marlin_repack(s, in.data(), packed.data(), executor);
+      marlin_unpack(s, packed.data(), back.data(), executor);
       EXPECT_EQ(back, in) << bits << narrow;
     }
   }
+}
+
+TEST(AcceleratorFormats, ActOrderTakesTheRowsThatItsListNames) {
+  SerialExecutor executor;
+  for (const int bits : {4, 8}) {
+    const MarlinShape s{.k = 96, .n = 100, .bits = bits};
+    std::vector<std::int32_t> perm(static_cast<std::size_t>(s.k));
+    std::iota(perm.begin(), perm.end(), 0);
+    std::shuffle(perm.begin(), perm.end(), std::mt19937(5));
+    const std::vector<std::uint32_t> in = random_words(s.words());
+    std::vector<std::uint32_t> out(in.size());
+    permute_gptq_rows(s, perm, in.data(), out.data(), executor);
+    for (std::int64_t k = 0; k < s.k; ++k) {
+      for (std::int64_t n = 0; n < s.n; ++n) {
+        EXPECT_EQ(gptq_value(out, s, k, n), gptq_value(in, s, perm[static_cast<std::size_t>(k)], n));
+      }
+    }
+    std::vector<std::uint32_t> back(in.size());
+    permute_gptq_rows<Direction::inverse>(s, perm, out.data(), back.data(), executor);
+    EXPECT_EQ(back, in);
+  }
+}
+
+TEST(AcceleratorFormats, ZeroPointsGoThroughThreeOrders) {
+  SerialExecutor executor;
+  const MarlinShape zeros{.k = 3, .n = 128, .bits = 4};
+  const std::vector<std::uint32_t> in = random_words(zeros.words());
+  const std::int64_t undo[] = {0, 4, 1, 5, 2, 6, 3, 7};
+  const std::int64_t nibbles[] = {0, 2, 4, 6, 1, 3, 5, 7};
+  std::vector<std::uint32_t> expected;
+  for (std::size_t group = 0; group < 3; ++group) {
+    std::vector<std::uint32_t> plain;  // AWQ's interleave undone
+    for (std::size_t n = 0; n < 128; ++n) plain.push_back((in[group * 16 + n / 8] >> (4 * undo[n % 8])) & 0xFU);
+    std::vector<std::uint32_t> permuted;  // as grouped scales
+    for (std::size_t run_start = 0; run_start < 128; run_start += 64) {
+      for (std::size_t i = 0; i < 8; ++i) {
+        for (std::size_t j = 0; j < 8; ++j) permuted.push_back(plain[run_start + i + 8 * j]);
+      }
+    }
+    for (std::size_t w = 0; w < 16; ++w) {
+      std::uint32_t word = 0;
+      for (std::size_t i = 0; i < 8; ++i) word |= permuted[w * 8 + static_cast<std::size_t>(nibbles[i])] << (4 * i);
+      expected.push_back(word);
+    }
+  }
+  std::vector<std::uint32_t> out(in.size());
+  marlin_zero_points(zeros, in.data(), out.data(), executor);
+  EXPECT_EQ(out, expected);
+  std::vector<std::uint32_t> back(in.size());
+  marlin_zero_points<Direction::inverse>(zeros, out.data(), back.data(), executor);
+  EXPECT_EQ(back, in);
 }
 
 TEST(AcceleratorFormats, TwiddledBitsAreEightValuesThatAMaskAndAShiftUnpack) {

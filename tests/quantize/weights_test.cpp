@@ -248,6 +248,19 @@ TEST(QuantizeWeights, refuses_what_cannot_be_quantized) {
   EXPECT_THROW(quantize_weights(broken, {.key = quant_key::mxfp8_static}, serial), Error);
 }
 
+TEST(QuantizeWeights, makes_checkpoints_that_can_be_moved_with_their_input_scales) {
+  SerialExecutor serial;
+  const Source source;
+  std::vector<QuantizedCheckpoint> kept;
+  for (int i = 0; i < 3; ++i) {
+    kept.push_back(quantize_weights(source.checkpoint, weight_format(*named_scheme("nvfp4")), serial));
+    kept.back().set_input_scales(0.25F, 0.5F);
+  }
+  const QuantConfig config = make_quant_config<NvFp4Faithful>(kept[0].view());
+  EXPECT_EQ(config.w13_input_scale, 0.25F);
+  EXPECT_EQ(config.w2_input_scale, 0.5F);
+}
+
 TEST(QuantizeWeights, tells_how_far_it_is) {
   SerialExecutor serial;
   const Source source;

@@ -156,7 +156,7 @@ def config(case):
 def main():
     cases = chosen(read("cases.jsonl.gz") + read("cases_env.jsonl.gz"))
     print("// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.")
-    print("// Made by make_oracle_cases.py from tests/data/oracle; included by recorded_selection_test.cpp.")
+    print("// Made by make_oracle_cases.py from tests/data/oracle; included by compiles/recorded_selection.cpp.")
     print("// clang-format off")
     print("#pragma once\n")
     parallels = {case["config"]["parallel"]["name"]: case["config"]["parallel"] for _, case in cases}

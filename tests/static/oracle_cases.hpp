@@ -1,5 +1,5 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
-// Made by make_oracle_cases.py from tests/data/oracle; included by recorded_selection_test.cpp.
+// Made by make_oracle_cases.py from tests/data/oracle; included by compiles/recorded_selection.cpp.
 // clang-format off
 #pragma once
 

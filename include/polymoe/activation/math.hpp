@@ -110,7 +110,7 @@ template <FloatVector V>
 /// 1 / (1 + e^-z).
 template <FloatVector V>
 [[gnu::always_inline]] inline V sigmoid(V z) noexcept {
-  return detail::divide_by_one_plus(V(1.0F), exp(-z));
+  return detail::divide_by_one_plus(V(1.0F), activation::exp(-z));
 }
 
 /// x * sigmoid(z + low) with one division.
@@ -125,7 +125,7 @@ template <FloatVector V>
   const V s = x * x;
   const V p = detail::polynomial(s, -0.33333282F, 0.13331425F, -0.05373761F, 0.02063041F, -0.00569352F);
   const V near_zero = vector::multiply_add(a * s, p, a);
-  const V far = V(1.0F) - V(2.0F) / (exp(a + a) + V(1.0F));
+  const V far = V(1.0F) - V(2.0F) / (activation::exp(a + a) + V(1.0F));
   return detail::with_sign(vector::select<V>(a < V(0.625F), near_zero, far), x);
 }
 
@@ -139,7 +139,7 @@ template <FloatVector V>
   const V near_zero = vector::multiply_add(a, p, a);
   const V logarithm = detail::polynomial(vector::at_most(a, V(4.0F)), -2.56445707e-4F, -1.12742609F, -0.637600039F,
                                          -0.103566892F, 0.0220519973F, -0.00299954068F, 1.91504135e-4F);
-  const V far = V(1.0F) - exp(logarithm);
+  const V far = V(1.0F) - activation::exp(logarithm);
   return detail::with_sign(vector::select<V>(a < V(1.0F), near_zero, far), x);
 }
 

@@ -21,7 +21,6 @@
 #include "polymoe/experts/product.hpp"
 #include "polymoe/experts/prologue.hpp"
 #include "polymoe/experts/quantized_rows.hpp"
-#include "polymoe/experts/reference_routing.hpp"
 #include "polymoe/experts/schedule.hpp"
 #include "polymoe/layout/packed_weights.hpp"
 #include "polymoe/layout/panels.hpp"
@@ -29,6 +28,7 @@
 #include "polymoe/microkernel/microkernels.hpp"
 #include "polymoe/microkernel/stream.hpp"
 #include "polymoe/numeric/vector.hpp"
+#include "polymoe/routing/route.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
 namespace polymoe::inline POLYMOE_ISA::experts {
@@ -142,7 +142,8 @@ class GroupedCore {
     float* worker_maxima = nullptr;  ///< for each worker the greatest magnitude that it met
     float* topk_weights = nullptr;
     std::int32_t* topk_ids = nullptr;
-    double* routing_scratch = nullptr;
+    std::byte* routing_scratch = nullptr;  ///< for each worker
+    std::int64_t routing_bytes = 0;
 
     Memory(WorkspaceCutter& cutter, const GroupedCore& self, std::int64_t tokens, int concurrency) noexcept {
       const auto size = [](std::int64_t bytes) { return static_cast<std::size_t>(bytes); };
@@ -174,7 +175,8 @@ class GroupedCore {
       if (self.form_ == ExpertsForm::monolithic) {
         topk_weights = cutter.take<float>(size(tokens * shape.top_k));
         topk_ids = cutter.take<std::int32_t>(size(tokens * shape.top_k));
-        routing_scratch = cutter.take<double>(size(3 * shape.num_experts * concurrency));
+        routing_bytes = (static_cast<std::int64_t>(routing::routing_scratch_bytes(shape.num_experts)) + 63) / 64 * 64;
+        routing_scratch = cutter.take<std::byte>(size(routing_bytes * concurrency));
       }
     }
   };
@@ -189,12 +191,13 @@ class GroupedCore {
   template <Executor E>
   void route(const MonolithicArguments& arguments, const MatrixView<float>& weights,
              const MatrixView<std::int32_t>& ids, const Memory& memory, E& executor) const noexcept {
-    const LayerShape& shape = layer_.shape;
-    const reference::Router router(layer_.routing, layer_.routing_parameters, layer_.e_score_correction_bias);
+    // Runs of tokens that are worth handing out.
+    constexpr std::int64_t run = 16;
     const TokensView& logits = arguments.router_logits;
-    executor.parallel_for(logits.rows, [&](std::int64_t t, int worker) {
-      router.route(logits.row(t), logits.dtype, shape.num_experts, shape.top_k, weights.row(t), ids.row(t),
-                   memory.routing_scratch + worker * 3 * shape.num_experts);
+    executor.parallel_for((logits.rows + run - 1) / run, [&](std::int64_t index, int worker) {
+      routing::route<V>(layer_.routing, logits, layer_.e_score_correction_bias, layer_.routing_parameters, ids, weights,
+                        index * run, std::min(logits.rows, (index + 1) * run),
+                        memory.routing_scratch + worker * memory.routing_bytes);
     });
   }
 

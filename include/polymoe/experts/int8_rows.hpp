@@ -2,8 +2,8 @@
 #pragma once
 
 #if defined(__AVX512F__) && defined(__AVX512BW__)
-
 #include <immintrin.h>
+#endif
 
 #include <cstddef>
 #include <cstdint>
@@ -15,9 +15,11 @@
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
-/// Quantizes n numbers by int8_dynamic_token (numerics.md, section 4: the same IEEE operations, 16 at a time), stores
+/// Quantizes n numbers by int8_dynamic_token (numerics.md, section 4: the same IEEE operations everywhere), stores
 /// the codes as row `row` of an operand with zeros where K is padded, and returns the scale; NaN where there is a NaN,
 /// which makes the row's sums NaN.
+#if defined(__AVX512F__) && defined(__AVX512BW__)
+
 inline float store_int8_row(const float* values, std::int64_t n, const microkernel::RowBlocks& blocks, std::int64_t row,
                             std::int64_t steps, std::byte* operand) noexcept {
   const auto mask_of = [n](std::int64_t i) {
@@ -50,6 +52,22 @@ inline float store_int8_row(const float* values, std::int64_t n, const microkern
   return scale;
 }
 
-}  // namespace polymoe::inline POLYMOE_ISA::experts
+#else
+
+inline float store_int8_row(const float* values, std::int64_t n, const microkernel::RowBlocks& blocks, std::int64_t row,
+                            std::int64_t steps, std::byte* operand) noexcept {
+  const float scale = int8_scale(absolute_maximum(values, n));
+  constexpr std::int64_t of_step = microkernel::row_step_bytes;
+  for (std::int64_t step = 0; step < steps; ++step) {
+    std::byte* const to = operand + blocks.offset(row, step, steps);
+    for (std::int64_t part = 0; part < of_step; ++part) {
+      const std::int64_t i = step * of_step + part;
+      to[part] = static_cast<std::byte>(i < n ? quantize_int8(values[i], scale) : std::int8_t{0});
+    }
+  }
+  return scale;
+}
 
 #endif
+
+}  // namespace polymoe::inline POLYMOE_ISA::experts

@@ -16,7 +16,8 @@
 
 // Vectors of fp32 numbers: loads and stores that convert from and to bf16 and fp16, and the few operations that xsimd
 // lacks or leaves to the compiler. A vector V is an xsimd batch of any architecture that this translation unit is
-// compiled for, or a plain float, so that one text serves the kernels and scalar code.
+// compiled for, or a plain float, so that one text serves the kernels and scalar code. Call these functions qualified:
+// an unqualified store(p, batch) or exp(batch) means xsimd's own, which is found beside and fits better.
 
 namespace polymoe::inline POLYMOE_ISA::vector {
 
@@ -273,7 +274,7 @@ template <FloatVector V>
 [[gnu::always_inline]] inline Int<V> encode_fp16(V value) noexcept {
   using I = Int<V>;
   const I u = to_bits(value);
-  const V magnitude = abs(value);
+  const V magnitude = vector::abs(value);
   const I a = to_bits(magnitude);
   const I normal = (a - I(0x38000000) + I(0xFFF) + ((a >> 13) & I(1))) >> 13;
   const I subnormal = to_bits(magnitude + V(0.5F)) - I(0x3F000000);
@@ -317,7 +318,7 @@ template <FloatVector V, FloatElement T>
 #endif
   std::array<T, width<V>> row{};
   std::memcpy(row.data(), p, count * sizeof(T));
-  return load<V>(row.data());
+  return vector::load<V>(row.data());
 }
 
 /// Writes width<V> elements to p, which may be unaligned, each rounded to nearest even. AVX512-BF16 has an instruction
@@ -365,7 +366,7 @@ template <FloatVector V, FloatElement T>
   }
 #endif
   std::array<T, width<V>> row;
-  store(row.data(), value);
+  vector::store(row.data(), value);
   std::memcpy(p, row.data(), count * sizeof(T));
 }
 

@@ -1,10 +1,6 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <cstddef>
-#include <string_view>
-
-#include "polymoe/config/fixed_string.hpp"
 #include "polymoe/config/fused_moe_config.hpp"
 #include "polymoe/quant/scheme.hpp"
 
@@ -12,32 +8,14 @@ namespace polymoe {
 
 namespace detail {
 
-/// Where an engine customarily keeps the binding of a class: polymoe_bindings/<class>.hpp.
-template <class Candidate>
-constexpr auto binding_header() {
-  constexpr std::string_view folder = "polymoe_bindings/";
-  constexpr std::string_view name = Candidate::name();
-  constexpr std::string_view suffix = ".hpp";
-  char text[folder.size() + name.size() + suffix.size() + 1]{};
-  std::size_t at = 0;
-  for (const std::string_view part : {folder, name, suffix}) {
-    for (const char c : part) text[at++] = c;
-  }
-  return FixedString<folder.size() + name.size() + suffix.size()>(std::string_view(text, at));
-}
-
-/// Instantiated only to fail; the compiler prints the candidate and the header beside the sentence.
-template <class Candidate, FixedString header>
-struct MissingBinding {
-  static_assert(sizeof(Candidate) == 0,
-                "polymoe: the launcher of this candidate is the engine's. Include a header that specializes "
-                "polymoe::foreign_experts for it, customarily the one named beside, before the kernel is selected "
-                "(docs/selection.md, Binding)");
-};
-
+/// Instantiated only to fail; the compiler prints the candidate, and with it the class, beside the sentence.
 template <class Candidate, FusedMoEConfig, quant::Scheme>
 struct UnboundExperts {
-  static_assert(sizeof(MissingBinding<Candidate, binding_header<Candidate>()>) > 0);
+  static_assert(
+      sizeof(Candidate) == 0,
+      "polymoe: the launcher of this candidate is the engine's. The engine provides a header, customarily "
+      "polymoe_bindings/CLASS.hpp with the class that stands beside, that specializes polymoe::foreign_experts "
+      "for it; include it before the kernel is selected (docs/selection.md, Binding)");
   using type = void;
 };
 

@@ -101,13 +101,15 @@ struct NamedScheme {
   }
 };
 
-inline constexpr std::array<NamedScheme, 15> named_schemes{{
+inline constexpr std::array<NamedScheme, 17> named_schemes{{
     {"bf16", quant_key::none, quant_key::none, 0},
     {"fp8_block128", quant_key::fp8_static_block128, quant_key::fp8_dynamic_group128, 0},
     {"fp8_channel", quant_key::fp8_static_channel, quant_key::fp8_dynamic_token, 0},
     {"fp8_tensor", quant_key::fp8_static_tensor, quant_key::fp8_dynamic_tensor, 0},
+    {"fp8_tensor_static", quant_key::fp8_static_tensor, quant_key::fp8_static_tensor, 0},
     {"mxfp8", quant_key::mxfp8_static, quant_key::mxfp8_dynamic, 0},
     {"mxfp4", quant_key::mxfp4_static, quant_key::mxfp8_dynamic, 0},
+    {"mxfp4_fp8", quant_key::mxfp4_static, quant_key::fp8_static_tensor, 0},
     {"mxfp4_mxfp4", quant_key::mxfp4_static, quant_key::mxfp4_dynamic, 0},
     {"nvfp4", quant_key::nvfp4_static, quant_key::nvfp4_dynamic, 0},
     {"int8_w8a8", quant_key::int8_static_channel, quant_key::int8_dynamic_token, 0},

@@ -21,6 +21,7 @@
 #include "polymoe/numeric/quantize_activation.hpp"
 #include "polymoe/quant/checkpoint.hpp"
 #include "polymoe/quant/scheme.hpp"
+#include "polymoe/quant/scheme_table.hpp"
 #include "polymoe/quant/validate.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/quantize/group.hpp"
@@ -36,6 +37,11 @@ struct WeightFormat {
   PackFormat pack_format = PackFormat::compressed_tensors;
   ScaleSearch search = ScaleSearch::none;
 };
+
+/// What a named scheme's weights are to become. Scales of integers in groups are bf16, as most checkpoints have them.
+constexpr WeightFormat weight_format(const NamedScheme& scheme, ScaleSearch search = ScaleSearch::mean_square_error) {
+  return {.key = scheme.weight, .group_size = scheme.group_size, .scale_dtype = DType::bf16, .search = search};
+}
 
 /// One of the two products of all experts, quantized: tensors of its own. Experts are quantized one by one, in any
 /// order.
@@ -379,21 +385,18 @@ class QuantizedCheckpoint {
   }
 
   /// Static activation scales, which no weight knows: fp8_static_tensor's s or nvfp4_dynamic's S.
-  void set_input_scales(float w13, float w2) {
-    input_scales_ = {w13, w2};
-    has_input_scales_ = true;
-  }
+  void set_input_scales(float w13, float w2) { input_scales_ = {w13, w2}; }
 
   void set_biases(const TensorView& w13, const TensorView& w2) { biases_ = {w13, w2}; }
 
-  /// The checkpoint; it views memory of this object, which must outlive it and not be moved.
+  /// The checkpoint; it views memory of this object, which must outlive it and may be moved.
   MoECheckpoint view() const {
     MoECheckpoint checkpoint;
     checkpoint.w13 = w13_.tensors();
     checkpoint.w2 = w2_.tensors();
     checkpoint.w13.bias = biases_[0];
     checkpoint.w2.bias = biases_[1];
-    if (has_input_scales_) {
+    if (!input_scales_.empty()) {
       checkpoint.w13.input_scale = scalar(input_scales_[0]);
       checkpoint.w2.input_scale = scalar(input_scales_[1]);
     }
@@ -412,8 +415,7 @@ class QuantizedCheckpoint {
   W13Layout layout_ = W13Layout::concatenated;
   PackFormat pack_format_ = PackFormat::compressed_tensors;
   std::array<TensorView, 2> biases_{};
-  std::array<float, 2> input_scales_{};
-  bool has_input_scales_ = false;
+  std::vector<float> input_scales_;
 };
 
 namespace detail {

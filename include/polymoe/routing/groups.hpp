@@ -11,7 +11,7 @@ namespace polymoe::inline POLYMOE_ISA::routing::detail {
 
 /// The sum of the two greatest of n keys; of one, that one.
 template <FloatVector V>
-[[gnu::always_inline]] inline double sum_of_two_greatest(const double* keys, std::int64_t n) noexcept {
+inline double sum_of_two_greatest(const double* keys, std::int64_t n) noexcept {
   using L = Lanes<double, V>;
   if (n == 1) return keys[0];
   L first(least<double>);
@@ -45,7 +45,7 @@ template <FloatVector V>
 /// Leaves the experts of the topk_group groups with the greatest score; the keys of the others become absent. A group
 /// of consecutive experts has score(its keys, its size); of equal groups the lower one stays.
 template <FloatVector V, class T, class Score>
-[[gnu::always_inline]] inline void keep_best_groups(const RoutingRow& row, T* keys, Score score) noexcept {
+inline void keep_best_groups(const RoutingRow& row, T* keys, Score score) noexcept {
   const std::int64_t n_group = row.parameters.n_group;
   if (row.parameters.topk_group >= n_group) return;
   const std::int64_t size = row.num_experts / n_group;

@@ -106,7 +106,7 @@ struct SqrtSoftplus {
 
 /// keys[e] = Score(logits[e]) + bias[e] for all experts. A NaN becomes minus infinity: such an expert comes last.
 template <FloatVector V, class Score>
-[[gnu::always_inline]] inline void biased_scores(const RoutingRow& row, double* keys) noexcept {
+inline void biased_scores(const RoutingRow& row, double* keys) noexcept {
   using L = Lanes<double, V>;
   const auto sanitized = [](auto key) { return choose(key == key, key, decltype(key)(least<double>)); };
   std::int64_t e = 0;
@@ -128,7 +128,7 @@ template <FloatVector V, class Score>
 /// keys[e] = logits[e]: what orders experts as every rising function of the logit does, and without rounding. A NaN
 /// becomes minus infinity. Returns whether there was one.
 template <FloatVector V>
-[[gnu::always_inline]] inline bool logit_keys(const RoutingRow& row, float* keys) noexcept {
+inline bool logit_keys(const RoutingRow& row, float* keys) noexcept {
   V checksum(0.0F);  // becomes a NaN with the first
   std::int64_t e = 0;
   for (; e + lanes<float, V> <= row.num_experts; e += lanes<float, V>) {
@@ -147,7 +147,7 @@ template <FloatVector V>
 
 /// Fills row.ids by Score(logit) + bias. Without a bias the logits order the experts alike.
 template <FloatVector V, class Score>
-[[gnu::always_inline]] inline void choose_by_biased_score(const RoutingRow& row) noexcept {
+inline void choose_by_biased_score(const RoutingRow& row) noexcept {
   if (row.bias == nullptr) {
     float* const keys = row.scratch.keys<float>();
     logit_keys<V>(row, keys);

@@ -74,7 +74,7 @@ template <class T, class L>
 
 /// The index of the first of n keys that equals `value`; n where none does.
 template <FloatVector V, class T>
-[[gnu::always_inline]] inline std::int64_t first_equal(const T* keys, std::int64_t n, T value) noexcept {
+inline std::int64_t first_equal(const T* keys, std::int64_t n, T value) noexcept {
   using L = Lanes<T, V>;
   std::int64_t i = 0;
   for (; i + lanes<T, V> <= n; i += lanes<T, V>) {
@@ -98,7 +98,7 @@ template <FloatVector V, class T>
 
 /// The greatest of n keys, absent ones left out; `least` of none.
 template <FloatVector V, class T>
-[[gnu::always_inline]] inline T maximum(const T* keys, std::int64_t n) noexcept {
+inline T maximum(const T* keys, std::int64_t n) noexcept {
   using L = Lanes<T, V>;
   L running(least<T>);
   std::int64_t i = 0;
@@ -117,8 +117,7 @@ template <FloatVector V, class T>
 ///
 /// A choice costs the search of one block and a look at the maxima of all: about 60 cycles with 128 experts.
 template <FloatVector V, class T, class Chosen>
-[[gnu::always_inline]] inline std::int64_t take_largest(T* keys, std::int64_t n, std::int64_t k, T* maxima,
-                                                        Chosen chosen) noexcept {
+inline std::int64_t take_largest(T* keys, std::int64_t n, std::int64_t k, T* maxima, Chosen chosen) noexcept {
   const std::int64_t blocks = detail::block_count(n);
   const auto maximum_of = [&](std::int64_t block) {
     const std::int64_t begin = block * experts_per_block;
@@ -157,7 +156,7 @@ template <FloatVector V, class T, class Chosen>
 /// Fills row.ids by the row's keys [E], which are spent. Where too few experts are there (their groups were left out),
 /// the others follow, the lowest first: ids are always in range and distinct.
 template <FloatVector V, class T>
-[[gnu::always_inline]] inline void choose_experts(const RoutingRow& row, T* keys) noexcept {
+inline void choose_experts(const RoutingRow& row, T* keys) noexcept {
   std::int32_t* const ids = row.ids;
   const std::int64_t found =
       take_largest<V>(keys, row.num_experts, row.top_k, row.scratch.maxima<T>(),

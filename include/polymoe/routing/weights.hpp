@@ -12,7 +12,7 @@ namespace polymoe::inline POLYMOE_ISA::routing::detail {
 /// weights[j] = Score(logit of expert j), divided by (their sum + `epsilon`) if asked, times routed_scaling_factor; in
 /// double, rounded once.
 template <FloatVector V, class Score>
-[[gnu::always_inline]] inline void score_weights(const RoutingRow& row, bool renormalize, double epsilon) noexcept {
+inline void score_weights(const RoutingRow& row, bool renormalize, double epsilon) noexcept {
   // Chosen logits are worked off eight at a time: k is 8 or less in most layers.
   constexpr std::int64_t chunk = 8;
   using L = Lanes<double, V>;
@@ -49,7 +49,7 @@ template <FloatVector V, class Score>
 
 /// The sum of e^(logits[e] - greatest) over n experts, in double. Infinities and NaN make it a NaN.
 template <FloatVector V>
-[[gnu::always_inline]] inline double sum_of_exponentials(const float* logits, std::int64_t n, float greatest) noexcept {
+inline double sum_of_exponentials(const float* logits, std::int64_t n, float greatest) noexcept {
   using L = Lanes<double, V>;
   const L shift(static_cast<double>(greatest));
   L running(0.0);
@@ -71,7 +71,7 @@ template <FloatVector V>
 /// in double, rounded once. The first expert chosen has the greatest logit. Where the row has a NaN all weights are
 /// NaN.
 template <FloatVector V>
-[[gnu::always_inline]] inline void softmax_weights(const RoutingRow& row, bool renormalize, bool has_nan) noexcept {
+inline void softmax_weights(const RoutingRow& row, bool renormalize, bool has_nan) noexcept {
   constexpr std::int64_t chunk = lanes<double, V>;
   using L = Lanes<double, V>;
   const float greatest = row.logits[row.ids[0]];

@@ -56,20 +56,21 @@ void twiddle_fp4(const std::byte* in, std::byte* out, std::int64_t bytes, E& exe
 /// row 1 low, ...; byte n of the result holds value n low and value n + 32 high: [N/32, K bytes, 32]. rows % 32.
 template <Direction direction = Direction::forward, Executor E>
 void cpu_vnni_pack_nibbles(const ByteMatrix& m, const std::byte* in, std::byte* out, E& executor) {
+  constexpr std::byte low{0x0F};
+  constexpr std::byte high{0xF0};
   executor.parallel_for(m.rows / 32, [&](std::int64_t panel, int) {
-    const auto nibble = [](std::byte b, std::int64_t v) { return v % 2 == 0 ? b & std::byte{0xF} : b >> 4; };
-    const std::int64_t base = panel * 32 * m.columns;
+    const std::int64_t first = panel * 32 * m.columns;
     for (std::int64_t k = 0; k < m.columns; ++k) {
-      for (std::int64_t n = 0; n < 32; ++n) {
-        const std::int64_t packed = base + k * 32;
+      for (std::int64_t r = 0; r < 16; ++r) {  // rows r and r + 16 share the packed bytes 2r and 2r + 1
+        const std::int64_t upper = first + r * m.columns + k;
+        const std::int64_t lower = upper + 16 * m.columns;
+        const std::int64_t packed = first + k * 32 + 2 * r;
         if constexpr (direction == Direction::forward) {
-          const std::byte low = nibble(in[base + n / 2 * m.columns + k], n);
-          const std::byte high = nibble(in[base + (n + 32) / 2 * m.columns + k], n);
-          out[packed + n] = low | (high << 4);
-        } else {  // row n holds values 2n and 2n + 1, of which those from 32 on are the high halves
-          const std::int64_t v = 2 * n % 32;
-          const auto half = [&](std::byte b) { return n < 16 ? b & std::byte{0xF} : b >> 4; };
-          out[base + n * m.columns + k] = half(in[packed + v]) | (half(in[packed + v + 1]) << 4);
+          out[packed] = (in[upper] & low) | (in[lower] << 4);
+          out[packed + 1] = (in[upper] >> 4) | (in[lower] & high);
+        } else {
+          out[upper] = (in[packed] & low) | (in[packed + 1] << 4);
+          out[lower] = (in[packed] >> 4) | (in[packed + 1] & high);
         }
       }
     }

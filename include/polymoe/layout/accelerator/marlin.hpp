@@ -1,12 +1,14 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "polymoe/execution/executor.hpp"
+#include "polymoe/layout/accelerator/relayout.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
 /// Marlin's weights: tiles in the order in which the lanes of a warp multiply them.
@@ -56,34 +58,39 @@ constexpr std::array<std::int64_t, 8> marlin_order(int bits, bool narrow_activat
                             : std::array<std::int64_t, 8>{0, 2, 1, 3, 4, 6, 5, 7};
 }
 
-/// The value's source offset beside the tile's corner, for every place of a tile: [lane][warp][8].
-struct MarlinTile {
-  std::array<std::int16_t, 32 * 4 * 8> row{};
-  std::array<std::int16_t, 32 * 4 * 8> column{};
-};
-
-constexpr MarlinTile marlin_tile(int bits, bool narrow_activations) {
-  MarlinTile tile;
+/// The place of every value of a tile in the order in which it is stored: [lane][warp][8].
+constexpr std::array<MarlinPlace, 1024> marlin_tile(int bits, bool narrow_activations) {
+  std::array<MarlinPlace, 1024> tile{};
   const std::array<std::int64_t, 8> order = marlin_order(bits, narrow_activations);
-  for (std::int64_t lane = 0; lane < 32; ++lane) {
-    for (std::int64_t warp = 0; warp < 4; ++warp) {
-      for (std::int64_t i = 0; i < 8; ++i) {
-        const MarlinPlace place = marlin_place(narrow_activations, warp, lane, order[static_cast<std::size_t>(i)]);
-        const auto at = static_cast<std::size_t>((lane * 4 + warp) * 8 + i);
-        tile.row[at] = static_cast<std::int16_t>(place.row);
-        tile.column[at] = static_cast<std::int16_t>(place.column);
-      }
-    }
+  for (std::int64_t v = 0; v < 1024; ++v) {
+    tile[static_cast<std::size_t>(v)] =
+        marlin_place(narrow_activations, v / 8 % 4, v / 32, order[static_cast<std::size_t>(v % 8)]);
   }
   return tile;
 }
 
-inline constexpr std::array<MarlinTile, 4> marlin_tiles{marlin_tile(4, false), marlin_tile(4, true),
-                                                        marlin_tile(8, false), marlin_tile(8, true)};
+inline constexpr std::array<std::array<MarlinPlace, 1024>, 4> marlin_tiles{marlin_tile(4, false), marlin_tile(4, true),
+                                                                           marlin_tile(8, false), marlin_tile(8, true)};
 
-constexpr const MarlinTile& tile_of(const MarlinShape& shape) {
+constexpr const std::array<MarlinPlace, 1024>& tile_of(const MarlinShape& shape) {
   return marlin_tiles[(shape.bits == 8 ? 2U : 0U) + (shape.narrow_activations ? 1U : 0U)];
 }
+
+/// Where the values of a tile lie in the checkpoint beside the tile's first word: the same for every tile, because
+/// tiles begin at whole words.
+template <class Packing>
+struct MarlinSources {
+  std::array<std::int32_t, 1024> word{};
+  std::array<std::uint8_t, 1024> shift{};
+
+  explicit MarlinSources(const MarlinShape& shape) {
+    const auto& tile = tile_of(shape);
+    for (std::size_t v = 0; v < tile.size(); ++v) {
+      word[v] = static_cast<std::int32_t>(Packing::word(shape, tile[v].row, tile[v].column));
+      shift[v] = static_cast<std::uint8_t>(Packing::place(shape, tile[v].row, tile[v].column) * shape.bits);
+    }
+  }
+};
 
 }  // namespace detail
 
@@ -109,56 +116,103 @@ struct AwqPacking {
   }
 };
 
-/// Checkpoint words to Marlin's tiles; tiles stand k-major. `perm` (GPTQ's act-order) gives the checkpoint's row of
-/// each k, empty: as they stand.
-template <class Packing = GptqPacking, Executor E>
-void marlin_repack(const MarlinShape& shape, const std::uint32_t* in, std::uint32_t* out, E& executor,
-                   std::span<const std::int32_t> perm = {}) {
-  const detail::MarlinTile& tile = detail::tile_of(shape);
-  const std::uint32_t mask = shape.bits == 4 ? 0xFU : 0xFFU;
-  const auto bits = static_cast<unsigned>(shape.bits);
+namespace detail {
+
+template <int bits, class Packing, Executor E>
+void repack_tiles(const MarlinShape& shape, const std::uint32_t* in, std::uint32_t* out, E& executor) {
+  constexpr std::uint32_t mask = (1U << bits) - 1U;
+  constexpr std::size_t per_word = 32 / bits;
+  const MarlinSources<Packing> sources(shape);
   executor.parallel_for(shape.tiles_k() * shape.tiles_n(), [&](std::int64_t t, int) {
     const std::int64_t k0 = t / shape.tiles_n() * shape.tile_k();
     const std::int64_t n0 = t % shape.tiles_n() * shape.tile_n();
+    const std::uint32_t* const from = in + Packing::word(shape, k0, n0);
     std::uint32_t* const words = out + t * shape.words_in_tile();
-    for (std::int64_t w = 0; w < shape.words_in_tile(); ++w) {
+    for (std::size_t w = 0; w < 1024 / per_word; ++w) {
       std::uint32_t word = 0;
-      for (std::int64_t i = 0; i < shape.values_in_word(); ++i) {
-        const auto at = static_cast<std::size_t>(w * shape.values_in_word() + i);
-        const std::int64_t logical = k0 + tile.row[at];
-        const std::int64_t k = perm.empty() ? logical : perm[static_cast<std::size_t>(logical)];
-        const std::int64_t n = n0 + tile.column[at];
-        const auto from = static_cast<unsigned>(Packing::place(shape, k, n)) * bits;
-        word |= ((in[Packing::word(shape, k, n)] >> from) & mask) << (static_cast<unsigned>(i) * bits);
+      for (std::size_t i = 0; i < per_word; ++i) {
+        const std::size_t v = w * per_word + i;
+        word |= ((from[sources.word[v]] >> sources.shift[v]) & mask) << (i * bits);
       }
       words[w] = word;
     }
   });
 }
 
-/// The inverse of marlin_repack. Every tile writes whole GPTQ words, and AWQ words lie inside one tile.
-template <class Packing = GptqPacking, Executor E>
-void marlin_unpack(const MarlinShape& shape, const std::uint32_t* in, std::uint32_t* out, E& executor,
-                   std::span<const std::int32_t> perm = {}) {
-  const detail::MarlinTile& tile = detail::tile_of(shape);
-  const std::uint32_t mask = shape.bits == 4 ? 0xFU : 0xFFU;
-  const auto bits = static_cast<unsigned>(shape.bits);
-  executor.parallel_for((shape.words() + 4095) / 4096, [&](std::int64_t p, int) {
-    for (std::int64_t i = p * 4096; i < shape.words() && i < (p + 1) * 4096; ++i) out[i] = 0;
+template <int bits, class Packing, Executor E>
+void unpack_tiles(const MarlinShape& shape, const std::uint32_t* in, std::uint32_t* out, E& executor) {
+  constexpr std::uint32_t mask = (1U << bits) - 1U;
+  constexpr std::size_t per_word = 32 / bits;
+  const MarlinSources<Packing> sources(shape);
+  executor.parallel_for(shape.tiles_k() * shape.tiles_n(), [&](std::int64_t t, int) {
+    const std::int64_t k0 = t / shape.tiles_n() * shape.tile_k();
+    const std::int64_t n0 = t % shape.tiles_n() * shape.tile_n();
+    std::uint32_t* const to = out + Packing::word(shape, k0, n0);
+    const std::uint32_t* const words = in + t * shape.words_in_tile();
+    for (std::size_t v = 0; v < 1024; ++v) {
+      to[sources.word[v]] |= ((words[v / per_word] >> (v % per_word * bits)) & mask) << sources.shift[v];
+    }
   });
-  // Act-order scatters the rows of a word over tiles, so then columns of tiles are the independent pieces.
-  executor.parallel_for(shape.tiles_n(), [&](std::int64_t tn, int) {
-    for (std::int64_t tk = 0; tk < shape.tiles_k(); ++tk) {
-      const std::uint32_t* const words = in + (tk * shape.tiles_n() + tn) * shape.words_in_tile();
-      for (std::int64_t w = 0; w < shape.words_in_tile(); ++w) {
-        for (std::int64_t i = 0; i < shape.values_in_word(); ++i) {
-          const auto at = static_cast<std::size_t>(w * shape.values_in_word() + i);
-          const std::int64_t logical = tk * shape.tile_k() + tile.row[at];
-          const std::int64_t k = perm.empty() ? logical : perm[static_cast<std::size_t>(logical)];
-          const std::int64_t n = tn * shape.tile_n() + tile.column[at];
-          const std::uint32_t value = (words[w] >> (static_cast<unsigned>(i) * bits)) & mask;
-          out[Packing::word(shape, k, n)] |= value << (static_cast<unsigned>(Packing::place(shape, k, n)) * bits);
-        }
+}
+
+}  // namespace detail
+
+/// Checkpoint words to Marlin's tiles; tiles stand k-major.
+template <class Packing = GptqPacking, Executor E>
+void marlin_repack(const MarlinShape& shape, const std::uint32_t* in, std::uint32_t* out, E& executor) {
+  shape.bits == 4 ? detail::repack_tiles<4, Packing>(shape, in, out, executor)
+                  : detail::repack_tiles<8, Packing>(shape, in, out, executor);
+}
+
+/// The inverse of marlin_repack: a checkpoint's word lies inside one tile, so tiles are independent pieces.
+template <class Packing = GptqPacking, Executor E>
+void marlin_unpack(const MarlinShape& shape, const std::uint32_t* in, std::uint32_t* out, E& executor) {
+  std::fill_n(out, shape.words(), 0U);
+  shape.bits == 4 ? detail::unpack_tiles<4, Packing>(shape, in, out, executor)
+                  : detail::unpack_tiles<8, Packing>(shape, in, out, executor);
+}
+
+/// GPTQ's act-order: new row k of the words is the checkpoint's row perm[k] (perm sorts g_idx). Done before
+/// marlin_repack.
+template <Direction direction = Direction::forward, Executor E>
+void permute_gptq_rows(const MarlinShape& shape, std::span<const std::int32_t> perm, const std::uint32_t* in,
+                       std::uint32_t* out, E& executor) {
+  const std::uint32_t mask = (1U << shape.bits) - 1U;
+  const auto shift = [&](std::int64_t k) { return static_cast<unsigned>(k % shape.values_in_word() * shape.bits); };
+  std::fill_n(out, shape.words(), 0U);
+  executor.parallel_for((shape.n + 63) / 64, [&](std::int64_t block, int) {
+    for (std::int64_t k = 0; k < shape.k; ++k) {
+      const std::int64_t other = perm[static_cast<std::size_t>(k)];
+      const std::int64_t from = direction == Direction::forward ? other : k;
+      const std::int64_t to = direction == Direction::forward ? k : other;
+      for (std::int64_t n = block * 64; n < std::min(shape.n, (block + 1) * 64); ++n) {
+        const std::uint32_t value = (in[GptqPacking::word(shape, from, n)] >> shift(from)) & mask;
+        out[GptqPacking::word(shape, to, n)] |= value << shift(to);
+      }
+    }
+  });
+}
+
+/// AWQ's zero points [G, N * bits / 32] as Marlin reads them: AWQ's interleave undone, columns in the order of grouped
+/// scales, and values 0, 2, 4, 6, 1, 3, 5, 7 in a word (8 bits: 0, 2, 1, 3). N % 64.
+template <Direction direction = Direction::forward, Executor E>
+void marlin_zero_points(const MarlinShape& zeros, const std::uint32_t* in, std::uint32_t* out, E& executor) {
+  const std::uint32_t mask = (1U << zeros.bits) - 1U;
+  const std::int64_t per_word = zeros.values_in_word();
+  const std::array<std::int64_t, 8> order = detail::marlin_order(zeros.bits, false);
+  std::fill_n(out, zeros.words(), 0U);
+  executor.parallel_for(zeros.k, [&](std::int64_t group, int) {
+    for (std::int64_t at = 0; at < zeros.n; ++at) {
+      const std::int64_t ordered = at / per_word * per_word + order[static_cast<std::size_t>(at % per_word)];
+      const std::int64_t column = ordered / 64 * 64 + ordered % 64 / 8 + ordered % 8 * 8;
+      const std::int64_t awq = AwqPacking::word(zeros, group, column);
+      const auto awq_shift = static_cast<unsigned>(AwqPacking::place(zeros, group, column) * zeros.bits);
+      const std::int64_t marlin = group * (zeros.n / per_word) + at / per_word;
+      const auto marlin_shift = static_cast<unsigned>(at % per_word * zeros.bits);
+      if constexpr (direction == Direction::forward) {
+        out[marlin] |= ((in[awq] >> awq_shift) & mask) << marlin_shift;
+      } else {
+        out[awq] |= ((in[marlin] >> marlin_shift) & mask) << awq_shift;
       }
     }
   });

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <vector>
 
 #include "polymoe/execution/executor.hpp"
 #include "polymoe/target/isa_namespace.hpp"
@@ -69,59 +70,94 @@ enum class Direction { forward, inverse };
 
 namespace detail {
 
-/// Copies `count` runs of `run` bytes; the permuted side steps by `stride`, the other one is dense.
+/// Where the runs of a plan's innermost axes lie beside the first of them: a table that serves every such block.
+struct InnerBlock {
+  static constexpr std::int64_t most_runs = 4096;  ///< 32 KiB of offsets
+
+  std::vector<std::int64_t> offsets{};
+
+  explicit InnerBlock(const Relayout& plan) {
+    std::int64_t runs = 1;
+    for (int i = plan.rank - 1; i >= 0; --i) {
+      const std::int64_t extent = plan.axes[static_cast<std::size_t>(i)].extent;
+      if (runs * extent > most_runs) break;
+      runs *= extent;
+    }
+    offsets.resize(static_cast<std::size_t>(runs));
+    for (std::int64_t run = 0; run < runs; ++run) {
+      offsets[static_cast<std::size_t>(run)] = plan.source_of(run) - plan.offset;
+    }
+  }
+
+  std::int64_t runs() const { return static_cast<std::int64_t>(offsets.size()); }
+};
+
+/// Copies a block of runs; `run` 0 is a size that only the plan knows.
 template <Direction direction, std::int64_t run>
-void copy_runs(const std::byte* in, std::byte* out, std::int64_t count, std::int64_t stride) noexcept {
-  for (std::int64_t i = 0; i < count; ++i) {
+void copy_block(const InnerBlock& block, std::int64_t run_bytes, const std::byte* in, std::byte* out) noexcept {
+  const std::int64_t size = run == 0 ? run_bytes : run;  // a constant is one load and one store
+  const std::int64_t* const offsets = block.offsets.data();
+  for (std::int64_t i = 0; i < block.runs(); ++i) {
     if constexpr (direction == Direction::forward) {
-      std::memcpy(out + i * run, in + i * stride, static_cast<std::size_t>(run));
+      std::memcpy(out + i * size, in + offsets[i], static_cast<std::size_t>(size));
     } else {
-      std::memcpy(out + i * stride, in + i * run, static_cast<std::size_t>(run));
+      std::memcpy(out + offsets[i], in + i * size, static_cast<std::size_t>(size));
     }
   }
 }
 
 template <Direction direction>
-void copy_runs(const std::byte* in, std::byte* out, std::int64_t run, std::int64_t count,
-               std::int64_t stride) noexcept {
-  switch (run) {  // a constant size is one load and one store of a register
-    case 1: return copy_runs<direction, 1>(in, out, count, stride);
-    case 2: return copy_runs<direction, 2>(in, out, count, stride);
-    case 4: return copy_runs<direction, 4>(in, out, count, stride);
-    case 8: return copy_runs<direction, 8>(in, out, count, stride);
-    case 16: return copy_runs<direction, 16>(in, out, count, stride);
-    case 32: return copy_runs<direction, 32>(in, out, count, stride);
-    case 64: return copy_runs<direction, 64>(in, out, count, stride);
-    case 128: return copy_runs<direction, 128>(in, out, count, stride);
-    default: break;
-  }
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t there = i * stride;
-    const std::int64_t here = i * run;
-    std::memcpy(out + (direction == Direction::forward ? here : there),
-                in + (direction == Direction::forward ? there : here), static_cast<std::size_t>(run));
+auto block_copier(std::int64_t run) noexcept {
+  switch (run) {
+    case 1: return copy_block<direction, 1>;
+    case 2: return copy_block<direction, 2>;
+    case 4: return copy_block<direction, 4>;
+    case 8: return copy_block<direction, 8>;
+    case 16: return copy_block<direction, 16>;
+    case 32: return copy_block<direction, 32>;
+    case 64: return copy_block<direction, 64>;
+    case 128: return copy_block<direction, 128>;
+    default: return copy_block<direction, 0>;
   }
 }
 
 }  // namespace detail
 
 /// Writes `plan.bytes()` bytes: the permuted source, or (inverse) the source of a permuted array. The memories must not
-/// overlap. Work is cut into pieces of some tens of KiB, so one expert's matrix keeps all workers busy.
+/// overlap. Work is cut into pieces of some tens of KiB, so one expert's matrix keeps all workers busy. Allocates a
+/// table of offsets: this is load time.
 template <Direction direction = Direction::forward, Executor E>
 void relayout(const Relayout& plan, const std::byte* in, std::byte* out, E& executor) {
   constexpr std::int64_t piece_bytes = std::int64_t{32} << 10;
-  const Axis last = plan.rank > 0 ? plan.axes[static_cast<std::size_t>(plan.rank - 1)] : Axis{};
-  const std::int64_t piece = std::max<std::int64_t>(1, piece_bytes / plan.run);
-  executor.parallel_for((plan.runs() + piece - 1) / piece, [&](std::int64_t p, int) {
-    const std::int64_t end = std::min(plan.runs(), (p + 1) * piece);
-    for (std::int64_t first = p * piece; first < end;) {
-      const std::int64_t count = std::min(end - first, last.extent - first % last.extent);
-      const std::int64_t dense = first * plan.run;
-      const std::int64_t permuted = plan.source_of(first);
-      detail::copy_runs<direction>(in + (direction == Direction::forward ? permuted : dense),
-                                   out + (direction == Direction::forward ? dense : permuted), plan.run, count,
-                                   last.source_stride);
-      first += count;
+  if (plan.runs() == 0) return;
+  const detail::InnerBlock block(plan);
+  const std::int64_t blocks = plan.runs() / block.runs();
+  const std::int64_t block_bytes = block.runs() * plan.run;
+  const std::int64_t piece = std::max<std::int64_t>(1, piece_bytes / block_bytes);
+  const auto copy = detail::block_copier<direction>(plan.run);
+  executor.parallel_for((blocks + piece - 1) / piece, [&](std::int64_t p, int) {
+    for (std::int64_t b = p * piece; b < std::min(blocks, (p + 1) * piece); ++b) {
+      const std::int64_t dense = b * block_bytes;
+      const std::int64_t permuted = plan.source_of(b * block.runs());
+      copy(block, plan.run, in + (direction == Direction::forward ? permuted : dense),
+           out + (direction == Direction::forward ? dense : permuted));
+    }
+  });
+}
+
+/// Rows become columns, element by element, in squares that stay in the cache.
+template <std::int64_t element, Executor E>
+void transpose(const ByteMatrix& m, const std::byte* in, std::byte* out, E& executor) {
+  constexpr std::int64_t side = 64;
+  const std::int64_t columns = m.columns / element;
+  executor.parallel_for((columns + side - 1) / side, [&](std::int64_t block, int) {
+    const std::int64_t end = std::min(columns, (block + 1) * side);
+    for (std::int64_t r0 = 0; r0 < m.rows; r0 += side) {
+      for (std::int64_t c = block * side; c < end; ++c) {
+        for (std::int64_t r = r0; r < std::min(m.rows, r0 + side); ++r) {
+          std::memcpy(out + (c * m.rows + r) * element, in + r * m.columns + c * element, element);
+        }
+      }
     }
   });
 }

@@ -19,16 +19,18 @@ namespace polymoe::inline POLYMOE_ISA::layout::accelerator {
 
 /// One step from a checkpoint's tensor to a kernel's: a relayout, a padding, or one of the conversions that move bits.
 struct FormatStep {
-  enum class Kind : std::uint8_t { relayout, pad, twiddle_fp4, vnni_nibbles, marlin_repack };
+  enum class Kind : std::uint8_t { relayout, transpose, pad, twiddle_fp4, vnni_nibbles, marlin_repack };
 
   std::string_view name{};
   Kind kind = Kind::relayout;
   Relayout (*permutation)(const ByteMatrix&, std::int64_t) = nullptr;
-  std::int64_t parameter = 0;        ///< of the permutation; pad: rows to a multiple of it; marlin_repack: bits
+  std::int64_t parameter =
+      0;  ///< of the permutation; transpose: bytes of an element; pad: rows to a multiple of it; marlin_repack: bits
   std::int64_t column_multiple = 1;  ///< pad: columns to a multiple of it
 
   /// The shape behind the step. Relayouts keep it: what they return is read with the kernel's own strides.
   constexpr ByteMatrix shape_after(const ByteMatrix& before) const {
+    if (kind == Kind::transpose) return {before.columns / parameter, before.rows * parameter};
     if (kind != Kind::pad) return before;
     return {round_up(before.rows, parameter), round_up(before.columns, column_multiple)};
   }
@@ -73,12 +75,24 @@ constexpr MarlinShape marlin_shape(const ByteMatrix& m, std::int64_t bits) {
   return {.k = m.columns * 8 / bits, .n = m.rows, .bits = static_cast<int>(bits)};
 }
 
+/// The inverse of a transpose is the transpose of what it made.
+template <Executor E>
+void transpose_step(const ByteMatrix& m, std::int64_t element, const std::byte* in, std::byte* out, E& executor) {
+  switch (element) {
+    case 1: return transpose<1>(m, in, out, executor);
+    case 2: return transpose<2>(m, in, out, executor);
+    case 4: return transpose<4>(m, in, out, executor);
+    default: return relayout(transpose(m, element), in, out, executor);
+  }
+}
+
 template <Direction direction, Executor E>
 void run_step(const FormatStep& step, const ByteMatrix& before, const std::byte* in, std::byte* out, E& executor) {
   constexpr bool forward = direction == Direction::forward;
   switch (step.kind) {
     case FormatStep::Kind::relayout:
       return relayout<direction>(step.permutation(before, step.parameter), in, out, executor);
+    case FormatStep::Kind::transpose: return relayout<direction>(transpose(before, step.parameter), in, out, executor);
     case FormatStep::Kind::pad:
       return forward ? pad(before, step.shape_after(before), in, out, executor)
                      : crop(step.shape_after(before), before, in, out, executor);

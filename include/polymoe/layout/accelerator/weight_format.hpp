@@ -101,9 +101,8 @@ inline constexpr FormatStep pad_256x2{
     .name = "pad to 256 x 2", .kind = FormatStep::Kind::pad, .parameter = 256, .column_multiple = 2};
 inline constexpr FormatStep hopper_mx_scale{
     .name = "order scales for Hopper's 8 warps", .permutation = accelerator::hopper_mx_scale, .parameter = 8};
-inline constexpr FormatStep transpose_bytes{.name = "transpose", .permutation = accelerator::transpose, .parameter = 1};
-inline constexpr FormatStep transpose_16_bits{
-    .name = "transpose", .permutation = accelerator::transpose, .parameter = 2};
+inline constexpr FormatStep transpose_bytes{.name = "transpose", .kind = FormatStep::Kind::transpose, .parameter = 1};
+inline constexpr FormatStep transpose_16_bits{.name = "transpose", .kind = FormatStep::Kind::transpose, .parameter = 2};
 inline constexpr FormatStep vnni_pairs_of_16_bits{
     .name = "panels of 32 rows, pairs of K", .permutation = accelerator::cpu_vnni_pack, .parameter = 4};
 inline constexpr FormatStep vnni_pairs_of_bytes{
@@ -145,6 +144,11 @@ constexpr TensorFormat with_swizzled_scales(TensorFormat rows) {
 constexpr TensorFormat just(const FormatStep& step) {
   TensorFormat format;
   return format.then(step);
+}
+
+/// One byte a scale: [G, N] with Marlin's columns.
+constexpr TensorFormat marlin_byte_scales() {
+  return just(steps::transpose_bytes).then(steps::marlin_scale_grouped_bytes).then(steps::marlin_fp8_order);
 }
 
 constexpr WeightFormat unquantized_format(const WeightFormatRequest& request) {
@@ -192,7 +196,7 @@ constexpr WeightFormat fp8_format(const WeightFormatRequest& request) {
     format.w13 = format.w2 = just(steps::aiter_shuffle);
   } else if (request.backend == "MARLIN") {
     format.w13 = format.w2 = just(steps::marlin_repack_8);
-    format.w13_scale = mx      ? just(steps::marlin_scale_grouped_bytes).then(steps::marlin_fp8_order)
+    format.w13_scale = mx      ? marlin_byte_scales()
                        : block ? just(steps::marlin_scale_grouped)
                                : just(steps::marlin_scale_single);
     format.w2_scale = format.w13_scale;
@@ -222,8 +226,8 @@ constexpr WeightFormat nvfp4_format(const WeightFormatRequest& request) {
     format.w13.then(steps::swap_halves).then(steps::interleave_groups_of_64);
   } else if (request.backend == "MARLIN") {
     format.w13 = format.w2 = just(steps::marlin_repack_4);
-    format.w13_scale = format.w2_scale = just(steps::marlin_scale_grouped_bytes).then(steps::marlin_fp8_order);
-    format.remark = "scales are transposed first, and stored as S0E5M3";
+    format.w13_scale = format.w2_scale = marlin_byte_scales();
+    format.remark = "scales are rescaled and stored as S0E5M3 beside";
     return format;
   } else if (request.backend == "EMULATION") {
     return format;
@@ -290,8 +294,7 @@ constexpr WeightFormat mxfp4_format(const WeightFormatRequest& request) {
     }
   } else if (backend == "MARLIN" || backend == "BATCHED_MARLIN") {
     format.w13 = format.w2 = just(steps::marlin_repack_4);
-    format.w13_scale = format.w2_scale = just(steps::marlin_scale_grouped_bytes).then(steps::marlin_fp8_order);
-    format.remark = "scales are transposed first";
+    format.w13_scale = format.w2_scale = marlin_byte_scales();
   } else if (backend == "AITER_MXFP4_BF16") {
     format.w13 = just(steps::deinterleave_rows).then(steps::aiter_a16w4_gated);
     format.w2 = just(steps::aiter_a16w4);
@@ -328,7 +331,7 @@ constexpr WeightFormat weight_format(const WeightFormatRequest& request) {
       WeightFormat format;
       format.w13 = format.w2 = detail::just(
           request.weight_key == quant_key::int8_static_group ? steps::marlin_repack_8 : steps::marlin_repack_4);
-      format.w13_scale = format.w2_scale = detail::just(steps::marlin_scale_grouped);
+      format.w13_scale = format.w2_scale = detail::just(steps::transpose_16_bits).then(steps::marlin_scale_grouped);
       return format;
     }
     case quant::Family::int8: break;

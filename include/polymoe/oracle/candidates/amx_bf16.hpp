@@ -26,7 +26,7 @@ struct AmxBf16Experts {
 
   static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
     return first_refusal(
-        cpu_requirements(form, config, keys, target), sees_all_tokens(form, keys),
+        cpu_requirements(form, config, keys, target),
         require(target.cpu.has_all(isa_level::amx), "the CPU or the operating system has no AMX-BF16"),
         require(config.in_dtype == DType::bf16 || config.in_dtype == DType::runtime,
                 "activations are not bf16, and AMX would round them"),

@@ -48,16 +48,10 @@ constexpr Support cpu_requirements(ExpertsForm form, const FusedMoEConfig& confi
       require(!weight_on_input || form != ExpertsForm::batched,
               "the router weight is applied on the input, and batched experts do not see it"),
       require(keys.effective_activation() != quant_key::fp8_dynamic_tensor || form != ExpertsForm::batched,
-              "activations share one scale of the whole matrix, of which a batch is a part"),
+              "the activation scale is of all tokens, and batched experts see only their own"),
       require(!config.is_lora_enabled, "CPU kernels have no LoRA"),
       require(is_floating_point(config.in_dtype) || config.in_dtype == DType::runtime,
               "hidden states are neither bf16 nor fp16 nor fp32"));
-}
-
-/// A scale of the whole matrix of activations needs all of its rows, which a batch of an expert's tokens does not hold.
-constexpr Support sees_all_tokens(ExpertsForm form, const QuantKeys& keys) {
-  return require(form != ExpertsForm::batched || keys.effective_activation() != quant_key::fp8_dynamic_tensor,
-                 "the activation scale is of all tokens, and batched experts see only their own");
 }
 
 }  // namespace polymoe::oracle

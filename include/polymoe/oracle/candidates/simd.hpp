@@ -26,8 +26,7 @@ struct SimdExperts {
   }
 
   static constexpr Support supports(const FusedMoEConfig& config, const QuantKeys& keys, const Target& target) {
-    return first_refusal(cpu_requirements(form, config, keys, target), sees_all_tokens(form, keys),
-                         requires_instructions(target));
+    return first_refusal(cpu_requirements(form, config, keys, target), requires_instructions(target));
   }
 
  private:

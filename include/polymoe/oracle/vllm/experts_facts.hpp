@@ -128,6 +128,11 @@ struct On {
 
   static constexpr bool is_foreign = true;
 
+  /// The class quantizes activations itself, so prepare must not.
+  static constexpr bool expects_unquantized_inputs(const FusedMoEConfig& config, const QuantKeys& keys) {
+    return Class::facts.expects_unquantized_inputs != nullptr && Class::facts.expects_unquantized_inputs(config, keys);
+  }
+
   /// The machine that the launcher runs on, as the engine says.
   static Target target() { return foreign_experts<On>::target(); }
 

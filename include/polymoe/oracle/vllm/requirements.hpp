@@ -1,6 +1,7 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include "polymoe/config/fused_moe_config.hpp"
 #include "polymoe/config/parallel_config.hpp"
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/target/target.hpp"
