@@ -18,6 +18,8 @@
 #include <immintrin.h>
 #endif
 
+#include "polymoe/target/isa_namespace.hpp"
+
 namespace polymoe::bench {
 
 /// What the machine can do at best on the threads of one executor, as far as it was measured.
@@ -35,6 +37,8 @@ struct Ceilings {
     fp32_tflops = std::max(fp32_tflops, other.fp32_tflops);
   }
 };
+
+inline namespace POLYMOE_ISA {
 
 namespace detail {
 
@@ -302,4 +306,5 @@ class CeilingMeter {
   Ceilings best_{};
 };
 
+}  // namespace POLYMOE_ISA
 }  // namespace polymoe::bench

@@ -59,6 +59,8 @@ class KernelLayer final : public BoundLayer {
 
   std::size_t packed_bytes() const override { return weights_.view().size(); }
 
+  std::size_t workspace_bytes() const override { return workspace_.size(); }
+
   void reserve(std::int64_t max_tokens, int concurrency) override {
     grow(workspace_, kernel_.workspace_size(max_tokens, concurrency));
     grow(routing_scratch_,
@@ -117,12 +119,13 @@ constexpr bool serves() {
   return false;
 }
 
-template <class Scheme, class Backends>
+template <class Scheme, CpuFeatures level>
 void add_kernels(std::vector<LayerKernel>& kernels) {
+  using Backends = NativeBackends<level>;
   boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, Backends>>([&]<class B>(B) {
     using Backend = typename B::type;
     if constexpr (serves<Scheme, Backend>()) {
-      kernels.push_back({Backend::name(), Scheme::keys, &bind<Scheme, Backend>});
+      kernels.push_back({Backend::name(), Scheme::keys, level, &bind<Scheme, Backend>});
     }
   });
 }
@@ -137,7 +140,7 @@ std::span<const LayerKernel> layer_kernels() {
   static const std::vector<LayerKernel> kernels = [] {
     std::vector<LayerKernel> all;
     boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, quant::distinct_schemes>>(
-        [&]<class S>(S) { add_kernels<typename S::type, NativeBackends<level>>(all); });
+        [&]<class S>(S) { add_kernels<typename S::type, level>(all); });
     return all;
   }();
   return kernels;

@@ -37,6 +37,9 @@ class BoundLayer {
   /// Bytes of the packed weights.
   virtual std::size_t packed_bytes() const = 0;
 
+  /// Bytes of the memory that calls work in, as far as it is allocated.
+  virtual std::size_t workspace_bytes() const = 0;
+
   /// Allocates for calls of up to `max_tokens` tokens. Larger calls allocate by themselves.
   virtual void reserve(std::int64_t max_tokens, int concurrency) = 0;
 
@@ -53,7 +56,8 @@ class BoundLayer {
 /// One backend's kernel for one scheme, for any layer of it.
 struct LayerKernel {
   std::string_view backend;
-  QuantKeys keys;  ///< of quant::distinct_schemes
+  QuantKeys keys;     ///< of quant::distinct_schemes
+  CpuFeatures level;  ///< that it was compiled for
   /// Checks and packs the source, of which nothing is kept but the spans. Raises polymoe::Error where it does not fit.
   std::unique_ptr<BoundLayer> (*bind)(const LayerSource& source, const AnyExecutor& executor);
 };
