@@ -20,6 +20,7 @@
 #include "polymoe/microkernel/microkernels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/quant/scheme_table.hpp"
+#include "polymoe/target/detect.hpp"
 
 namespace polymoe::bench {
 namespace {
@@ -47,8 +48,8 @@ void multiply(benchmark::State& state, std::int64_t rows, std::int64_t steps, st
                                          .panel_bytes = panel_bytes,
                                          .block_bytes = microkernel::stream_block_bytes,
                                          .panels = panels};
-  [[maybe_unused]] typename Microkernel::Session session;
-  if constexpr (requires { session.configure(blocks.height); }) session.configure(blocks.height);
+  typename Microkernel::Session session;
+  session.set_height(blocks.height);
   for (auto _ : state) {
     microkernel::Prefetcher prefetcher;
     if (panels > 1) {
@@ -120,6 +121,7 @@ void add_codecs(const std::string& element) {
 }
 
 void add_all() {
+  static_cast<void>(target::detect());  // asks the operating system for the tiles
 #if defined(__AVX512F__)
   add<microkernel::Simd<xsimd::avx512bw>>("simd_avx512");
 #elif defined(__AVX2__)

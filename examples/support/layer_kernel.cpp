@@ -121,8 +121,7 @@ constexpr bool serves() {
 
 template <class Scheme, CpuFeatures level>
 void add_kernels(std::vector<LayerKernel>& kernels) {
-  using Backends = NativeBackends<level>;
-  boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, Backends>>([&]<class B>(B) {
+  boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, NativeBackends<level>>>([&]<class B>(B) {
     using Backend = typename B::type;
     if constexpr (serves<Scheme, Backend>()) {
       kernels.push_back({Backend::name(), Scheme::keys, level, &bind<Scheme, Backend>});
