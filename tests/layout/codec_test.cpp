@@ -45,9 +45,7 @@ void expect_weights(RandomMatrix& random) {
   const Workspace packed(static_cast<std::size_t>(records * shape.bytes));
   const Workspace unpacked(static_cast<std::size_t>(depth * panel_columns) * sizeof(Element));
   std::vector<float> tail(static_cast<std::size_t>(shape.tail_floats));
-  for (std::int64_t r = 0; r < records; ++r) {
-    Codec_::pack(packed.data() + r * shape.bytes, shape, matrix, rows, r * Codec_::record_k);
-  }
+  Codec_::pack(packed.data(), shape, matrix, rows);
   Codec_::pack_tail(tail.data(), shape, matrix, rows);
   // In two calls, as kernels do.
   const std::int64_t first = records / 2;

@@ -42,11 +42,11 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
     return matrix.scale(row, 0);
   }
 
-  static void pack(std::byte* record, const RecordShape&, const quant::WeightMatrix& matrix, const PanelRows& rows,
-                   std::int64_t k) {
-    RunCodes codes;
-    read_codes(codes, matrix, rows, k, 0);
-    store_bytes<order>(record, codes);
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k);
+    }
   }
 
   static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
@@ -55,7 +55,8 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
                      std::byte* out) noexcept {
     if constexpr (std::same_as<Element, float>) {
       for (; records > 0; --records, packed += run_codes, out += run_bytes<Element>) {
-        unpack_rows<false>(packed, ones.data(), out, [](std::uint32_t code, std::int64_t) { return decode(code); });
+        unpack_rows<false>(packed, ones.data(), out,
+                           [](auto code, std::int64_t) { return decode<vector::Native>(code); });
       }
     } else {
       unpack_bf16(packed, records, out);
@@ -67,8 +68,19 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
                                             : number == QuantElement::i8 ? code_order::bf16_bytes
                                                                          : code_order::bf16_interleaved_bytes;
 
-  [[gnu::always_inline]] static float decode(std::uint32_t code) noexcept {
-    return number == QuantElement::i8 ? int8_number(code) : e4m3_number(code);
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+    RunCodes codes;
+    read_codes(codes, matrix, rows, k, 0);
+    store_bytes<order>(record, codes);
+  }
+
+  template <class V>
+  [[gnu::always_inline]] static V decode(vector::Int<V> code) noexcept {
+    if constexpr (number == QuantElement::i8) {
+      return int8_number<V>(code);
+    } else {
+      return e4m3_number<V>(code);
+    }
   }
 
   static void unpack_bf16(const std::byte* packed, std::int64_t records, std::byte* out) noexcept {
@@ -93,7 +105,8 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
     }
 #else
     for (; records > 0; --records, packed += run_codes, out += run_bytes<Element>) {
-      unpack_codes<order, false, Element>(packed, out, [](std::uint8_t code, std::int64_t) { return decode(code); });
+      unpack_codes<order, false, Element>(packed, out,
+                                          [](std::uint8_t code, std::int64_t) { return decode<float>(code); });
     }
 #endif
   }

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "polymoe/layout/decode.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -141,20 +143,25 @@ void unpack_codes(const std::byte* run, std::byte* out, Value value) noexcept {
   }
 }
 
-/// Unpacks a run in code_order::f32_bytes or f32_nibbles, 16 columns at a time: element = number(code) * scale[column].
+/// Unpacks K [first, last) of a run in code_order::f32_bytes or f32_nibbles, row by row of 32 columns:
+/// element = number(code, column) * scale[column] with vectors of codes and numbers.
 template <bool nibbles, class Number>
-[[gnu::always_inline]] inline void unpack_rows(const std::byte* run, const float* scale, std::byte* out,
-                                               Number number) noexcept {
+[[gnu::always_inline]] inline void unpack_rows(const std::byte* run, const float* scale, std::byte* out, Number number,
+                                               std::int64_t first = 0, std::int64_t last = run_k) noexcept {
+  using V = vector::Native;
+  constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
   auto* const to = reinterpret_cast<float*>(out);
   const auto* const codes = reinterpret_cast<const std::uint8_t*>(run);
-  for (std::int64_t k = 0; k < run_k; ++k) {
-    for (std::int64_t half = 0; half < 2; ++half) {
-      const std::uint8_t* const from = codes + (nibbles ? k / 2 : k) * panel_columns + half * 16;
-      float* const row = to + element_place<float>(half * 16, k);
-      for (std::int64_t column = 0; column < 16; ++column) {
-        const std::uint32_t code = nibbles ? (from[column] >> (k % 2 * 4)) & 0xFU : from[column];
-        row[column] = number(code, half * 16 + column) * scale[half * 16 + column];
+  for (std::int64_t column = 0; column < panel_columns; column += width) {
+    const V scales = vector::load<V>(scale + column);
+    for (std::int64_t k = first; k < last; k += nibbles ? 2 : 1) {
+      vector::Int<V> code = load_bytes<V>(codes + (nibbles ? k / 2 : k) * panel_columns + column);
+      if constexpr (nibbles) {
+        const vector::Int<V> next = code >> 4;
+        code = code & vector::Int<V>(0xF);
+        vector::store(to + element_place<float>(column, k + 1), number(next, column) * scales);
       }
+      vector::store(to + element_place<float>(column, k), number(code, column) * scales);
     }
   }
 }

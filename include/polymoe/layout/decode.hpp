@@ -1,38 +1,88 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <array>
 #include <bit>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <xsimd/xsimd.hpp>
 
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
-// Codes to fp32 without tables or branches, so that compilers vectorize the loops around them. Exact, also where
-// subnormal numbers are flushed.
+// Codes to fp32, for vectors V of any width or a float: without tables, and exact also where subnormal numbers are
+// flushed.
 
 namespace polymoe::inline POLYMOE_ISA::layout {
 
-/// e4m3 (numerics.md, section 4).
-[[gnu::always_inline]] inline float e4m3_number(std::uint32_t code) noexcept {
-  const std::uint32_t magnitude = code & 0x7FU;
-  const std::uint32_t normal = (magnitude << 20) + (120U << 23);
-  const auto subnormal =
-      std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-9F);
-  std::uint32_t bits = magnitude < 8U ? subnormal : normal;
-  bits = magnitude == 0x7FU ? 0x7FC00000U : bits;
-  return std::bit_cast<float>(bits | ((code & 0x80U) << 24));
+/// The bytes codes[0..width), zero extended.
+template <vector::FloatVector V>
+[[gnu::always_inline]] inline vector::Int<V> load_bytes(const std::uint8_t* codes) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (vector::width<V> == 16) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (vector::width<V> == 8) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes)));
+  }
+#endif
+#if defined(__SSE4_1__)
+  if constexpr (vector::width<V> == 4) {
+    std::int32_t bytes;
+    std::memcpy(&bytes, codes, sizeof bytes);
+    return _mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes));
+  }
+#endif
+  std::array<std::int32_t, vector::width<V>> wide;
+  for (std::size_t i = 0; i < wide.size(); ++i) wide[i] = codes[i];
+  return std::bit_cast<vector::Int<V>>(wide);
+}
+
+/// Integers as numbers.
+template <vector::FloatVector V>
+[[gnu::always_inline]] inline V to_number(vector::Int<V> integers) noexcept {
+  if constexpr (std::same_as<V, float>) {
+    return static_cast<float>(integers);
+  } else {
+    return xsimd::to_float(integers);
+  }
+}
+
+/// e4m3 (numerics.md, section 4): an integer significand times a power of two, so that subnormal numbers need no
+/// choice.
+template <vector::FloatVector V>
+[[gnu::always_inline]] inline V e4m3_number(vector::Int<V> code) noexcept {
+  using I = vector::Int<V>;
+  const I magnitude = code & I(0x7F);
+  const I is_normal = (magnitude + I(0x78)) >> 7;
+  const I is_nan = (magnitude + I(1)) >> 7;
+  const I significand = (magnitude & I(7)) | (is_normal << 3);
+  const I exponent = (magnitude >> 3) + I(118) - is_normal;
+  const V number = to_number<V>(significand) * vector::from_bits<V>(exponent << 23);
+  return vector::from_bits<V>(vector::to_bits(number) | ((code & I(0x80)) << 24) | ((I(0) - is_nan) & I(0x7FC00000)));
 }
 
 /// e2m1.
-[[gnu::always_inline]] inline float e2m1_number(std::uint32_t code) noexcept {
-  const std::uint32_t magnitude = code & 7U;
-  const std::uint32_t normal = (magnitude << 22) + (126U << 23);
-  const auto subnormal = std::bit_cast<std::uint32_t>(static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0.5F);
-  return std::bit_cast<float>((magnitude < 2U ? subnormal : normal) | ((code & 8U) << 28));
+template <vector::FloatVector V>
+[[gnu::always_inline]] inline V e2m1_number(vector::Int<V> code) noexcept {
+  using I = vector::Int<V>;
+  const I magnitude = code & I(7);
+  const I is_normal = (magnitude + I(6)) >> 3;
+  const I significand = (magnitude & I(1)) | (is_normal << 1);
+  const I exponent = (magnitude >> 1) + I(126) - is_normal;
+  const V number = to_number<V>(significand) * vector::from_bits<V>(exponent << 23);
+  return vector::from_bits<V>(vector::to_bits(number) | ((code & I(8)) << 28));
 }
 
 /// A byte of two's complement.
-[[gnu::always_inline]] inline float int8_number(std::uint32_t code) noexcept {
-  return static_cast<float>(static_cast<std::int32_t>(code ^ 0x80U) - 0x80);
+template <vector::FloatVector V>
+[[gnu::always_inline]] inline V int8_number(vector::Int<V> code) noexcept {
+  using I = vector::Int<V>;
+  return to_number<V>((code ^ I(0x80)) - I(0x80));
 }
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -36,16 +36,10 @@ struct ElementCodec {
     return has_column_scales ? matrix.scale(row, 0) : 1.0F;
   }
 
-  /// Row r of a tile holds `along_k` elements of each of 16 columns.
-  static void pack(std::byte* record, const RecordShape&, const quant::WeightMatrix& matrix, const PanelRows& rows,
-                   std::int64_t k) {
-    const std::int64_t count = std::min(record_k, matrix.columns - k);
-    for (std::int64_t column = 0; column < panel_columns; ++column) {
-      const std::int64_t row = rows[static_cast<std::size_t>(column)];
-      alignas(64) Element elements[record_k]{};
-      if (row >= 0) read(elements, matrix, row, k, count);
-      std::byte* const first = record + column / 16 * 1024 + column % 16 * 4;
-      for (std::int64_t r = 0; r < 16; ++r) std::memcpy(first + r * 64, elements + r * along_k, 4);
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k);
     }
   }
 
@@ -55,6 +49,18 @@ struct ElementCodec {
 
  private:
   static constexpr std::int64_t along_k = 4 / static_cast<std::int64_t>(sizeof(Element));
+
+  /// Row r of a tile holds `along_k` elements of each of 16 columns.
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+    const std::int64_t count = std::min(record_k, matrix.columns - k);
+    for (std::int64_t column = 0; column < panel_columns; ++column) {
+      const std::int64_t row = rows[static_cast<std::size_t>(column)];
+      alignas(64) Element elements[record_k]{};
+      if (row >= 0) read(elements, matrix, row, k, count);
+      std::byte* const first = record + column / 16 * 1024 + column % 16 * 4;
+      for (std::int64_t r = 0; r < 16; ++r) std::memcpy(first + r * 64, elements + r * along_k, 4);
+    }
+  }
 
   static void read(Element* elements, const quant::WeightMatrix& matrix, std::int64_t row, std::int64_t k,
                    std::int64_t count) {

@@ -39,16 +39,10 @@ struct Fp8BlockCodec {
 
   static float column_scale(const quant::WeightMatrix&, const RecordShape&, std::int64_t) { return 1.0F; }
 
-  static void pack(std::byte* record, const RecordShape&, const quant::WeightMatrix& matrix, const PanelRows& rows,
-                   std::int64_t k) {
-    auto* const scale = reinterpret_cast<float*>(record);
-    for (std::size_t column = 0; column < rows.size(); ++column) {
-      scale[column] = rows[column] < 0 ? neighbour(scale, column) : matrix.scale(rows[column], k / record_k);
-    }
-    RunCodes codes;
-    for (std::int64_t run = 0; run < runs; ++run) {
-      read_codes(codes, matrix, rows, k + run * run_k, 0);
-      store_bytes<order>(record + header_bytes + run * run_codes, codes);
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k);
     }
   }
 
@@ -67,6 +61,18 @@ struct Fp8BlockCodec {
   static constexpr const CodeOrder& order =
       std::same_as<Element, float> ? code_order::f32_bytes : code_order::bf16_interleaved_bytes;
 
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+    auto* const scale = reinterpret_cast<float*>(record);
+    for (std::size_t column = 0; column < rows.size(); ++column) {
+      scale[column] = rows[column] < 0 ? neighbour(scale, column) : matrix.scale(rows[column], k / record_k);
+    }
+    RunCodes codes;
+    for (std::int64_t run = 0; run < runs; ++run) {
+      read_codes(codes, matrix, rows, k + run * run_k, 0);
+      store_bytes<order>(record + header_bytes + run * run_codes, codes);
+    }
+  }
+
   /// Columns that are not there take part in their half's table.
   static float neighbour(const float* scale, std::size_t column) { return column % 16 == 0 ? 0.0F : scale[column - 1]; }
 
@@ -76,7 +82,7 @@ struct Fp8BlockCodec {
     if constexpr (std::same_as<Element, float>) {
       for (std::int64_t run = 0; run < runs; ++run) {
         unpack_rows<false>(codes + run * run_codes, scale, out + run * run_bytes<Element>,
-                           [](std::uint32_t code, std::int64_t) { return e4m3_number(code); });
+                           [](auto code, std::int64_t) { return e4m3_number<vector::Native>(code); });
       }
     } else {
 #if defined(POLYMOE_HAS_AVX512_CODES)
@@ -94,7 +100,7 @@ struct Fp8BlockCodec {
       for (std::int64_t run = 0; run < runs; ++run) {
         unpack_codes<order, false, Element>(
             codes + run * run_codes, out + run * run_bytes<Element>,
-            [&](std::uint8_t code, std::int64_t column) { return e4m3_number(code) * scale[column]; });
+            [&](std::uint8_t code, std::int64_t column) { return e4m3_number<float>(code) * scale[column]; });
       }
 #endif
     }

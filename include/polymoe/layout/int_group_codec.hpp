@@ -73,23 +73,10 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     return is_scaled(shape) ? 1.0F : matrix.scale(row, 0);
   }
 
-  static void pack(std::byte* record, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                   const PanelRows& rows, std::int64_t k) {
-    if (shape.group_index) {
-      pack_group_index(record, shape, matrix, k);
-    } else {
-      pack_scales(record, shape, matrix, rows, k);
-    }
-    RunCodes codes;
-    for (std::int64_t run = 0; run < runs; ++run, k += run_k) {
-      read_codes(codes, matrix, rows, k, shape.zero_points ? std::uint8_t{0} : symmetric_zero);
-      if (shape.zero_points) clear_padding(codes, matrix, rows, k);
-      std::byte* const to = record + header_bytes(shape) + run * code_bytes;
-      if constexpr (is_int4) {
-        store_nibbles<order>(to, codes);
-      } else {
-        store_bytes<order>(to, codes);
-      }
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, shape, matrix, rows, k);
     }
   }
 
@@ -140,6 +127,26 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     if (shape.group_index) return record_k * 2;
     const std::int64_t bytes_of_group = scale_bytes(shape) + (shape.zero_points ? panel_columns : 0);
     return (shape.groups * bytes_of_group + 63) / 64 * 64;
+  }
+
+  static void pack_record(std::byte* record, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                          const PanelRows& rows, std::int64_t k) {
+    if (shape.group_index) {
+      pack_group_index(record, shape, matrix, k);
+    } else {
+      pack_scales(record, shape, matrix, rows, k);
+    }
+    RunCodes codes;
+    for (std::int64_t run = 0; run < runs; ++run, k += run_k) {
+      read_codes(codes, matrix, rows, k, shape.zero_points ? std::uint8_t{0} : symmetric_zero);
+      if (shape.zero_points) clear_padding(codes, matrix, rows, k);
+      std::byte* const to = record + header_bytes(shape) + run * code_bytes;
+      if constexpr (is_int4) {
+        store_nibbles<order>(to, codes);
+      } else {
+        store_bytes<order>(to, codes);
+      }
+    }
   }
 
   // ---- packing
@@ -263,8 +270,8 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     float zero[panel_columns];
     group.as_floats(scale, zero);
     if constexpr (std::same_as<Element, float>) {
-      unpack_rows<is_int4>(codes, scale, out, [&](std::uint32_t code, std::int64_t column) {
-        return static_cast<float>(static_cast<std::int32_t>(code)) - zero[column];
+      unpack_rows<is_int4>(codes, scale, out, [&](auto code, std::int64_t column) {
+        return to_number<vector::Native>(code) - vector::load<vector::Native>(zero + column);
       });
     } else {
       unpack_codes<order, is_int4, Element>(codes, out, [&](std::uint8_t code, std::int64_t column) {

@@ -54,29 +54,14 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
     return has_nan_code(matrix, row) ? std::numeric_limits<float>::quiet_NaN() : Scales::column_scale(matrix, row);
   }
 
-  static void pack(std::byte* record, const RecordShape&, const quant::WeightMatrix& matrix, const PanelRows& rows,
-                   std::int64_t k) {
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
     std::array<std::int32_t, panel_columns> moved{};
     for (std::size_t column = 0; column < rows.size(); ++column) {
       if (rows[column] >= 0) moved[column] = Scales::moved_by(matrix, rows[column]);
     }
-    RunCodes codes;
-    for (std::int64_t run = 0; run < runs; ++run, k += run_k) {
-      read_codes(codes, matrix, rows, k, zero);
-      for (std::size_t column = 0; column < rows.size(); ++column) {
-        const bool is_there = rows[column] >= 0 && k < matrix.columns;
-        const std::int32_t step =
-            is_there ? Scales::step(matrix.scale_code(rows[column], k / run_k), moved[column]) : -1;
-        const bool fits = Scales::is_step(step);
-        record[run * panel_columns + static_cast<std::int64_t>(column)] = static_cast<std::byte>(fits ? step : 0);
-        for (std::uint8_t& code : codes[column]) code = !fits || code == 0 ? zero : code;
-      }
-      std::byte* const to = record + header_bytes + run * code_bytes;
-      if constexpr (is_fp4) {
-        store_nibbles<order>(to, codes);
-      } else {
-        store_bytes<order>(to, codes);
-      }
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k, moved);
     }
   }
 
@@ -108,8 +93,35 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
       std::same_as<Element, float> ? (is_fp4 ? code_order::f32_nibbles : code_order::f32_bytes)
                                    : (is_fp4 ? code_order::bf16_nibbles : code_order::bf16_interleaved_bytes);
 
-  [[gnu::always_inline]] static float decode(std::uint32_t code) noexcept {
-    return is_fp4 ? e2m1_number(code) : e4m3_number(code);
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k,
+                          const std::array<std::int32_t, panel_columns>& moved) {
+    RunCodes codes;
+    for (std::int64_t run = 0; run < runs; ++run, k += run_k) {
+      read_codes(codes, matrix, rows, k, zero);
+      for (std::size_t column = 0; column < rows.size(); ++column) {
+        const bool is_there = rows[column] >= 0 && k < matrix.columns;
+        const std::int32_t step =
+            is_there ? Scales::step(matrix.scale_code(rows[column], k / run_k), moved[column]) : -1;
+        const bool fits = Scales::is_step(step);
+        record[run * panel_columns + static_cast<std::int64_t>(column)] = static_cast<std::byte>(fits ? step : 0);
+        for (std::uint8_t& code : codes[column]) code = !fits || code == 0 ? zero : code;
+      }
+      std::byte* const to = record + header_bytes + run * code_bytes;
+      if constexpr (is_fp4) {
+        store_nibbles<order>(to, codes);
+      } else {
+        store_bytes<order>(to, codes);
+      }
+    }
+  }
+
+  template <class V>
+  [[gnu::always_inline]] static V decode(vector::Int<V> code) noexcept {
+    if constexpr (is_fp4) {
+      return e2m1_number<V>(code);
+    } else {
+      return e4m3_number<V>(code);
+    }
   }
 
   static bool has_nan_code(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
@@ -143,10 +155,10 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
       scale[column] = Scales::scale(std::to_integer<std::int32_t>(steps[column]));
     }
     if constexpr (std::same_as<Element, float>) {
-      unpack_rows<is_fp4>(codes, scale, out, [](std::uint32_t code, std::int64_t) { return decode(code); });
+      unpack_rows<is_fp4>(codes, scale, out, [](auto code, std::int64_t) { return decode<vector::Native>(code); });
     } else {
       unpack_codes<order, is_fp4, Element>(
-          codes, out, [&](std::uint8_t code, std::int64_t column) { return decode(code) * scale[column]; });
+          codes, out, [&](std::uint8_t code, std::int64_t column) { return decode<float>(code) * scale[column]; });
     }
   }
 

@@ -49,26 +49,11 @@ struct NvFp4Codec {
     return matrix.global_scale(row);
   }
 
-  static void pack(std::byte* record, const RecordShape&, const quant::WeightMatrix& matrix, const PanelRows& rows,
-                   std::int64_t k) {
-    RunCodes codes;
-    read_codes(codes, matrix, rows, k, zero);
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      for (std::size_t column = 0; column < rows.size(); ++column) {
-        const std::int64_t first = k + block * block_k;
-        const bool is_there = rows[column] >= 0 && first < matrix.columns;
-        const unsigned scale = is_there ? matrix.scale_code(rows[column], first / block_k) : 0U;
-        const unsigned magnitude = scale & 0x7FU;
-        const unsigned sign = scale >> 7 << 3;
-        record[block * panel_columns + static_cast<std::int64_t>(column)] =
-            static_cast<std::byte>(scale_bytes[magnitude]);
-        for (std::int64_t i = block * block_k; i < (block + 1) * block_k; ++i) {
-          std::uint8_t& code = codes[column][static_cast<std::size_t>(i)];
-          code = magnitude == 0 || (code & 7U) == 0 ? zero : static_cast<std::uint8_t>(code ^ sign);
-        }
-      }
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k);
     }
-    store_nibbles<order>(record + header_bytes, codes);
   }
 
   static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
@@ -100,6 +85,27 @@ struct NvFp4Codec {
     return bytes;
   }();
 
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+    RunCodes codes;
+    read_codes(codes, matrix, rows, k, zero);
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      for (std::size_t column = 0; column < rows.size(); ++column) {
+        const std::int64_t first = k + block * block_k;
+        const bool is_there = rows[column] >= 0 && first < matrix.columns;
+        const unsigned scale = is_there ? matrix.scale_code(rows[column], first / block_k) : 0U;
+        const unsigned magnitude = scale & 0x7FU;
+        const unsigned sign = scale >> 7 << 3;
+        record[block * panel_columns + static_cast<std::int64_t>(column)] =
+            static_cast<std::byte>(scale_bytes[magnitude]);
+        for (std::int64_t i = block * block_k; i < (block + 1) * block_k; ++i) {
+          std::uint8_t& code = codes[column][static_cast<std::size_t>(i)];
+          code = magnitude == 0 || (code & 7U) == 0 ? zero : static_cast<std::uint8_t>(code ^ sign);
+        }
+      }
+    }
+    store_nibbles<order>(record + header_bytes, codes);
+  }
+
   static float scale(std::byte byte) noexcept {
     const std::uint32_t word = static_cast<std::uint32_t>(least_word) + (std::to_integer<std::uint32_t>(byte) << 4);
     return std::bit_cast<float>(word << 16);
@@ -124,30 +130,19 @@ struct NvFp4Codec {
       }
     }
     if constexpr (std::same_as<Element, float>) {
-      unpack_rows_of_blocks(codes, scales, out);
+      for (std::int64_t block = 0; block < blocks; ++block) {
+        unpack_rows<true>(
+            codes, scales[block], out, [](auto code, std::int64_t) { return e2m1_number<vector::Native>(code); },
+            block * block_k, (block + 1) * block_k);
+      }
     } else {
       for (std::size_t i = 0; i < order.size(); ++i) {
         const CodePlace place = order[i];
         const unsigned code = std::to_integer<unsigned>(codes[i / 2]) >> (i % 2 * 4);
-        const Element element(e2m1_number(code & 0xFU) * scales[place.k / block_k][place.column]);
+        const Element element(e2m1_number<float>(static_cast<std::int32_t>(code & 0xFU)) *
+                              scales[place.k / block_k][place.column]);
         std::memcpy(out + element_place<Element>(place.column, place.k) * std::int64_t{sizeof(Element)}, &element,
                     sizeof element);
-      }
-    }
-  }
-
-  static void unpack_rows_of_blocks(const std::byte* codes, const float (*scales)[panel_columns],
-                                    std::byte* out) noexcept {
-    auto* const to = reinterpret_cast<float*>(out);
-    const auto* from = reinterpret_cast<const std::uint8_t*>(codes);
-    for (std::int64_t k = 0; k < run_k; ++k) {
-      const float* const scale_row = scales[k / block_k];
-      const std::uint8_t* const row = from + k / 2 * panel_columns;
-      for (std::int64_t half = 0; half < 2; ++half) {
-        float* const place = to + element_place<float>(half * 16, k);
-        for (std::int64_t column = half * 16; column < half * 16 + 16; ++column) {
-          place[column - half * 16] = e2m1_number((row[column] >> (k % 2 * 4)) & 0xFU) * scale_row[column];
-        }
       }
     }
   }

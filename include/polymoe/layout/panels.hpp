@@ -55,7 +55,7 @@ concept Codec = requires(std::byte* record, const std::byte* packed, const quant
 
   { C::record_shape(storage, k) } -> std::same_as<RecordShape>;         // of a matrix with k columns
   { C::column_scale(matrix, shape, k) } -> std::same_as<float>;         // of checkpoint row k
-  { C::pack(record, shape, matrix, rows, k) } -> std::same_as<void>;    // the record that begins at k
+  { C::pack(record, shape, matrix, rows) } -> std::same_as<void>;       // all records of a panel
   { C::pack_tail(shared, shape, matrix, rows) } -> std::same_as<void>;  // what all records of a panel share
   { C::unpack(packed, k, shape, tail, record) } -> std::same_as<void>;  // k records -> K steps
 };
@@ -172,10 +172,8 @@ struct Panels {
 
   static void pack_panel(std::byte* memory, const PanelMatrix& place, std::int64_t panel,
                          const quant::WeightMatrix& matrix, const PanelRows& rows) {
-    std::byte* record = memory + place.weights_offset + panel * place.panel_bytes;
-    for (std::int64_t k = 0; k < place.depth; k += codec::record_k, record += place.record.bytes) {
-      codec::pack(record, place.record, matrix, rows, k);
-    }
+    std::byte* const record = memory + place.weights_offset + panel * place.panel_bytes;
+    codec::pack(record, place.record, matrix, rows);
     float* const tail = reinterpret_cast<float*>(memory + place.tails_offset) + panel * place.tail_floats;
     for (std::size_t column = 0; column < rows.size(); ++column) {
       const std::int64_t row = rows[column];
