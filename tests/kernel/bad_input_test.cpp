@@ -301,7 +301,7 @@ TEST_F(BadLayer, HasTensorsOfTheScheme) {
   refuses_tensors("w13_weight", [](MoECheckpoint& c) { c.w13.weight.shape[1] = intermediate; });
   refuses_tensors("w13_weight", [](MoECheckpoint& c) { c.w13.weight.shape[2] = -hidden; });
   refuses_tensors("w2_weight", [](MoECheckpoint& c) { c.w2.weight = {}; });
-  refuses_tensors("w2_weight", [](MoECheckpoint& c) { c.w2.weight.shape[0] = experts + 1; });
+  refuses_tensors("w13_weight", [](MoECheckpoint& c) { c.w2.weight.shape[0] = experts + 1; });
   refuses_tensors("w13_weight_scale", [](MoECheckpoint& c) { c.w13.weight_scale = c.w13.weight; });
   refuses_tensors("w13_layout", [](MoECheckpoint& c) { c.w13_layout = W13Layout::runtime; });
   MoECheckpoint shared = slice(case_.local(), 0, 1);

@@ -41,7 +41,9 @@ TEST(Determinism, HoldsForEveryExecutor) {
       EXPECT_EQ(made.run(TurnsExecutor{workers}).bytes(), expected.bytes());
       EXPECT_EQ(made.run(ThreadsExecutor{workers}).bytes(), expected.bytes());
 #if defined(_OPENMP)
-      if (workers <= 3) EXPECT_EQ(made.run(OpenMpExecutor(workers)).bytes(), expected.bytes());
+      if (workers <= 3) {
+        EXPECT_EQ(made.run(OpenMpExecutor(workers)).bytes(), expected.bytes());
+      }
 #endif
     }
   }
