@@ -1,14 +1,14 @@
 # Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #
-# Finds what polymoe's headers include: Boost (MP11, Hana) and xsimd. Both are headers only, so a directory is enough
+# Finds what polymoe's headers include: Boost.MP11 and xsimd. Both are headers only, so a directory is enough
 # where there is no package. Used by the build and by the installed package.
 
 if(NOT TARGET Boost::headers)
   find_package(Boost 1.74 QUIET)
 endif()
 if(NOT TARGET Boost::headers)
-  find_path(POLYMOE_BOOST_INCLUDE_DIR NAMES boost/hana.hpp PATH_SUFFIXES include
-            DOC "The directory that holds boost/mp11.hpp and boost/hana.hpp")
+  find_path(POLYMOE_BOOST_INCLUDE_DIR NAMES boost/mp11.hpp PATH_SUFFIXES include
+            DOC "The directory that holds boost/mp11.hpp")
   if(POLYMOE_BOOST_INCLUDE_DIR AND EXISTS "${POLYMOE_BOOST_INCLUDE_DIR}/boost/mp11.hpp")
     add_library(Boost::headers INTERFACE IMPORTED)
     set_target_properties(Boost::headers PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${POLYMOE_BOOST_INCLUDE_DIR}")
@@ -33,7 +33,7 @@ endif()
 
 set(polymoe_missing "")
 if(NOT TARGET Boost::headers)
-  list(APPEND polymoe_missing "Boost 1.74 or newer (MP11 and Hana; Debian: libboost-dev)")
+  list(APPEND polymoe_missing "Boost 1.74 or newer (MP11; Debian: libboost-dev)")
 endif()
 if(NOT TARGET polymoe::xsimd)
   list(APPEND polymoe_missing "xsimd 8.1 or newer (Debian: libxsimd-dev)")

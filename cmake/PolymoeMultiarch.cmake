@@ -10,17 +10,22 @@
 # The objects of the least capable instruction set are linked first. Inline functions that are not polymoe's (those of the
 # standard library) exist in each build, and the linker keeps the first it meets: so it is one that every CPU can run.
 
-set(POLYMOE_X86_64_ISAS portable sse42 avx2 avx512 avx512_bf16 amx)
-set(POLYMOE_AARCH64_ISAS neon64)
+# Instruction sets, least capable first, and their flags. A macro, so that the functions below see them wherever they are
+# called from.
+macro(polymoe_define_isas)
+  set(POLYMOE_X86_64_ISAS portable sse42 avx2 avx512 avx512_bf16 amx)
+  set(POLYMOE_AARCH64_ISAS neon64)
 
-set(POLYMOE_FLAGS_portable -march=x86-64)
-set(POLYMOE_FLAGS_sse42 -march=x86-64-v2)
-set(POLYMOE_FLAGS_avx2 ${POLYMOE_FLAGS_sse42} -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mmovbe)
-set(POLYMOE_FLAGS_avx512 ${POLYMOE_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd
-    -mprefer-vector-width=512)
-set(POLYMOE_FLAGS_avx512_bf16 ${POLYMOE_FLAGS_avx512} -mavx512vbmi -mavx512vnni -mavx512bf16)
-set(POLYMOE_FLAGS_amx ${POLYMOE_FLAGS_avx512_bf16} -mamx-tile -mamx-bf16 -mamx-int8)
-set(POLYMOE_FLAGS_neon64 -march=armv8-a)
+  set(POLYMOE_FLAGS_portable -march=x86-64)
+  set(POLYMOE_FLAGS_sse42 -march=x86-64-v2)
+  set(POLYMOE_FLAGS_avx2 ${POLYMOE_FLAGS_sse42} -mavx2 -mfma -mf16c -mbmi -mbmi2 -mlzcnt -mmovbe)
+  set(POLYMOE_FLAGS_avx512 ${POLYMOE_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512cd
+      -mprefer-vector-width=512)
+  set(POLYMOE_FLAGS_avx512_bf16 ${POLYMOE_FLAGS_avx512} -mavx512vbmi -mavx512vnni -mavx512bf16)
+  set(POLYMOE_FLAGS_amx ${POLYMOE_FLAGS_avx512_bf16} -mamx-tile -mamx-bf16 -mamx-int8)
+  set(POLYMOE_FLAGS_neon64 -march=armv8-a)
+endmacro()
+polymoe_define_isas()
 
 include(CheckCXXCompilerFlag)
 
@@ -28,6 +33,7 @@ set(POLYMOE_ISAS "" CACHE STRING "Instruction sets that multi-arch libraries are
 
 # The instruction sets of this processor family that the compiler knows, least capable first.
 function(polymoe_known_isas result)
+  polymoe_define_isas()
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     set(candidates ${POLYMOE_X86_64_ISAS})
   elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
@@ -47,6 +53,7 @@ function(polymoe_known_isas result)
 endfunction()
 
 function(polymoe_add_multiarch_library name)
+  polymoe_define_isas()
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;ISAS;LINK_LIBRARIES")
   if(NOT arg_SOURCES OR arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "polymoe_add_multiarch_library(NAME SOURCES FILE... [ISAS ISA...] [LINK_LIBRARIES TARGET...])")

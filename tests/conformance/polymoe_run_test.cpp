@@ -55,6 +55,7 @@ class PolymoeRun : public ::testing::Test {
 
   const std::string routed_ = conformance_folder + "/001_unquantized_bf16_swiglustep_renormalize_naive.safetensors";
   const std::string given_ = conformance_folder + "/088_unquantized_bf16_given_duplicates.safetensors";
+  const std::string int8_ = conformance_folder + "/083_int8_channel_int8_token_faithful_bf16_int8_extremes.safetensors";
   const std::string half_ = conformance_folder + "/002_unquantized_f16_gelu_tanh_minimax2.safetensors";
 
   TemporaryFolder folder_;
@@ -110,7 +111,8 @@ TEST_F(PolymoeRun, lists_backends_that_all_run) {
   const std::vector<std::string> names = lines_of(stdout_);
   EXPECT_NE(std::find(names.begin(), names.end(), "reference"), names.end());
   for (const std::string& name : names) {
-    run({given_, "-o", output_, "--backend", name});
+    const bool is_int8 = name == "amx_int8" || name == "avx512_vnni";
+    run({is_int8 ? int8_ : given_, "-o", output_, "--backend", name});
     EXPECT_EQ(code_, 0) << name << ": " << stderr_;
   }
 }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -380,6 +381,15 @@ TEST(AcceleratorFormats, DeepGemmsScalesStandColumnByColumnInWordsOfFour) {
   std::vector<std::uint8_t> back(in.size());
   deep_gemm_unpack_scales(s, out.data(), back.data(), executor);
   EXPECT_EQ(back, in);
+}
+
+TEST(AcceleratorFormats, PowersOfTwoAreTheirExponents) {
+  for (int byte = 0; byte < 255; ++byte) {
+    const float scale = scale_of_e8m0(static_cast<std::uint8_t>(byte));
+    EXPECT_EQ(static_cast<double>(scale), std::ldexp(1.0, byte - 127));
+    EXPECT_EQ(e8m0_of(scale), byte);
+  }
+  EXPECT_TRUE(std::isnan(scale_of_e8m0(255)));
 }
 
 /// Runs pieces from the last to the first, so that an order on which a result depends would show.

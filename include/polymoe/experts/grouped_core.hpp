@@ -51,7 +51,10 @@ class GroupedCore {
   static constexpr std::int64_t arenas_limit = std::int64_t{16} << 20;
 
   GroupedCore(PackedWeightsView weights, const Layer& layer, ExpertsForm form)
-      : weights_(weights), layer_(layer), expert_(kernel_format::expert_panels(layer.shape)), form_(form) {}
+      : weights_(weights),
+        layer_(layer),
+        expert_(kernel_format::expert_panels(layer.shape, weights.header().storage)),
+        form_(form) {}
 
   const Layer& layer() const noexcept { return layer_; }
 
@@ -494,6 +497,7 @@ class GroupedCore {
       result.weights = stream;
       result.next = next;
       result.first_panel = (stream.first - matrix.panel(weights(chunk), 0)) / matrix.panel_bytes;
+      result.record = matrix.record;
       result.tails = matrix.bias(weights(chunk), result.first_panel);
       result.tail_floats = matrix.tail_floats;
       return result;

@@ -42,6 +42,7 @@ struct Product {
   microkernel::WeightStream weights;  ///< the panels, in the order of reading
   microkernel::WeightStream next;     ///< what the worker reads afterwards
   std::int64_t first_panel = 0;
+  layout::RecordShape record;
   const float* tails = nullptr;  ///< of the first panel
   std::int64_t tail_floats = 0;
   Finish finish;
@@ -70,14 +71,14 @@ microkernel::WeightStream weight_stream(const layout::PanelMatrix& matrix, const
   constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;
   const bool one_call = blocks.blocks <= 2;
   const std::int64_t records =
-      one_call ? microkernel::stream_block_bytes / Codec::record_bytes : Microkernel::block_steps / steps_of_record;
+      one_call ? microkernel::stream_block_bytes / matrix.record.bytes : Microkernel::block_steps / steps_of_record;
   const std::int64_t steps = matrix.depth / microkernel::step_k<typename Microkernel::Element>;
   const bool resident = blocks.bytes(steps) <= resident_activation_bytes;
   const std::int64_t group =
       one_call || resident ? 1 : WorkerMemory<Microkernel>::sums_limit / (blocks.sums_bytes() + 64);
   return {.first = matrix.panel(expert, first_panel),
           .panel_bytes = matrix.panel_bytes,
-          .block_bytes = std::max<std::int64_t>(records, 1) * Codec::record_bytes,
+          .block_bytes = std::max<std::int64_t>(records, 1) * matrix.record.bytes,
           .panels = panels,
           .group = std::clamp<std::int64_t>(group, 1, std::max<std::int64_t>(panels, 1))};
 }
@@ -89,6 +90,8 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
   using microkernel::Block;
   using microkernel::StreamCursor;
   constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;
+  const std::int64_t record_bytes = product.record.bytes;
+  constexpr std::int64_t shared_tail = layout::panel_columns * (Codec::has_column_scales ? 2 : 1);
   const microkernel::RowBlocks& blocks = product.blocks;
   const std::int64_t at_a_time = blocks.blocks_at_a_time();
   const std::int64_t calls = blocks.blocks / at_a_time;
@@ -97,12 +100,12 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
 
   microkernel::WeightStream order = product.weights;
   prefetcher.begin(order, product.next);
-  prefetcher.pace(order.block_bytes, calls * (order.block_bytes / Codec::record_bytes) * steps_of_record);
+  prefetcher.pace(order.block_bytes, calls * (order.block_bytes / record_bytes) * steps_of_record);
   // Sums of few rows never leave the registers where the weights need no unpacking.
   if (Codec::is_direct && calls == 1) order.block_bytes = order.panel_bytes;
 
   const std::int64_t records_at_once = Codec::is_direct
-                                           ? order.block_bytes / Codec::record_bytes
+                                           ? order.block_bytes / record_bytes
                                            : std::max<std::int64_t>(Microkernel::block_steps / steps_of_record, 1);
   for (StreamCursor cursor(order); !cursor.at_end(); cursor.next()) {
     // A line off multiples of 4 KiB: sums must not alias the weights' loads.
@@ -112,17 +115,18 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
         __builtin_prefetch(product.tails + cursor.panel() * product.tail_floats + line);
       }
     }
-    std::int64_t step = cursor.block() * (order.block_bytes / Codec::record_bytes) * steps_of_record;
+    std::int64_t step = cursor.block() * (order.block_bytes / record_bytes) * steps_of_record;
     const std::byte* packed = cursor.address();
-    for (std::int64_t records = cursor.bytes() / Codec::record_bytes; records > 0;) {
+    for (std::int64_t records = cursor.bytes() / record_bytes; records > 0;) {
       const std::int64_t now = std::min(records, records_at_once);
       const std::byte* weights = packed;
       if constexpr (!Codec::is_direct) {
-        Codec::unpack(packed, now, memory.unpacked);
+        const float* const tail = product.tails + cursor.panel() * product.tail_floats + shared_tail;
+        Codec::unpack(packed, now, product.record, tail, memory.unpacked);
         weights = memory.unpacked;
       }
       records -= now;
-      packed += now * Codec::record_bytes;
+      packed += now * record_bytes;
       const bool is_last = cursor.in_last_block() && records == 0;
       for (std::int64_t call = 0; call < calls; ++call) {
         Block block;

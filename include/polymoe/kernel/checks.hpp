@@ -11,6 +11,7 @@
 #include "polymoe/config/layer.hpp"
 #include "polymoe/config/view.hpp"
 #include "polymoe/execution/workspace.hpp"
+#include "polymoe/layout/packed_weights.hpp"
 
 /// What comes from outside is checked here, once, before any work: a failed call leaves the output untouched.
 namespace polymoe::checks {
@@ -102,6 +103,23 @@ inline void require_workspace(const WorkspaceView& workspace, std::size_t needed
   }
   if (reinterpret_cast<std::uintptr_t>(workspace.memory) % workspace_alignment != 0) {
     raise_mismatch("workspace", "memory that is not aligned", "64-byte alignment");
+  }
+}
+
+/// Packed weights come from a file or another process: their header speaks of at least one expert and of sizes that
+/// cannot overflow.
+inline void require_packed_sizes(const char* name, const PackedWeightsHeader& header) {
+  constexpr std::int64_t largest = std::int64_t{1} << 31;
+  const auto is_size = [](std::int64_t size) { return size >= 1 && size <= largest; };
+  if (!is_size(header.hidden_size) || !is_size(header.intermediate_size) || !is_size(header.num_experts)) {
+    raise_mismatch(
+        name,
+        std::to_string(header.num_experts) + " experts of " + describe(header.hidden_size, header.intermediate_size),
+        "sizes from 1 to 2^31");
+  }
+  if (header.num_shared_experts < 0 || header.num_shared_experts >= header.num_experts) {
+    raise_mismatch(name, std::to_string(header.num_shared_experts) + " shared experts",
+                   "0 to " + std::to_string(header.num_experts - 1));
   }
 }
 

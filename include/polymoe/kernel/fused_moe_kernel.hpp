@@ -100,7 +100,7 @@ class FusedMoEKernel {
   /// Raises polymoe::Error where the weights are of another format, scheme or size, or the parameters do not fit, and
   /// polymoe::UnsupportedError where this machine or this layer is not what the candidate serves.
   FusedMoEKernel(PackedWeightsView weights, const QuantConfig& quant_config, const LayerParameters& parameters = {})
-      : experts_(check_format(weights), detail::resolve_layer(config, weights, quant_config, parameters)) {
+      : experts_(weights, detail::resolve_layer(config, check_format(weights), quant_config, parameters)) {
     if constexpr (candidate::is_monolithic) detail::require_routable(layer());
     require_support(detail::resolved_config(config, layer()));
   }
@@ -197,6 +197,9 @@ class FusedMoEKernel {
   }
 
   static PackedWeightsView check_format(PackedWeightsView weights) {
+    if (reinterpret_cast<std::uintptr_t>(weights.data()) % workspace_alignment != 0) {
+      raise_mismatch("weights", "memory that is not aligned", "64-byte alignment");
+    }
     if (weights.data() == nullptr || weights.header().magic != PackedWeightsHeader::expected_magic ||
         weights.header().version != PackedWeightsHeader::expected_version) {
       raise_mismatch("weights", "no packed weights of this version", "those of convert_to_kernel_format");
@@ -207,7 +210,19 @@ class FusedMoEKernel {
       raise_mismatch("weights", std::string(format) + " of " + std::string(scheme),
                      std::string(kernel_format::name()) + " of " + std::string(Scheme::name()));
     }
+    check_header(weights.header());
     return weights;
+  }
+
+  /// The sizes in the header are those of a layer, and the experts are as far apart as such a layer's.
+  static void check_header(const PackedWeightsHeader& header) {
+    checks::require_packed_sizes("weights", header);
+    const LayerShape shape{
+        .hidden_size = header.hidden_size, .intermediate_size = header.intermediate_size, .gated = header.gated != 0};
+    if (const std::size_t expected = kernel_format::expert_bytes(shape, header.storage);
+        header.expert_bytes != expected) {
+      raise_mismatch("weights", std::to_string(header.expert_bytes) + " bytes an expert", std::to_string(expected));
+    }
   }
 
   experts experts_;

@@ -22,7 +22,6 @@ template <class Element_>
 struct ElementCodec {
   using Element = Element_;
   static constexpr std::int64_t record_k = 64 / static_cast<std::int64_t>(sizeof(Element));
-  static constexpr std::int64_t record_bytes = 2048;
   static constexpr bool is_direct = true;
   static constexpr bool has_column_scales = std::is_same_v<Element, std::int8_t>;
 
@@ -30,13 +29,29 @@ struct ElementCodec {
     return has_column_scales ? "panels_i8" : sizeof(Element) == 2 ? "panels_bf16" : "panels_f32";
   }
 
+  static constexpr RecordShape record_shape(const Storage&, std::int64_t) { return {.bytes = 2048}; }
+
   /// int8 codes stay as they are, and their scales multiply the sums.
-  static float column_scale(const quant::WeightMatrix& matrix, std::int64_t row) {
+  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
     return has_column_scales ? matrix.scale(row, 0) : 1.0F;
   }
 
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k);
+    }
+  }
+
+  static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
+
+  static void unpack(const std::byte*, std::int64_t, const RecordShape&, const float*, std::byte*) noexcept {}
+
+ private:
+  static constexpr std::int64_t along_k = 4 / static_cast<std::int64_t>(sizeof(Element));
+
   /// Row r of a tile holds `along_k` elements of each of 16 columns.
-  static void pack(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
     const std::int64_t count = std::min(record_k, matrix.columns - k);
     for (std::int64_t column = 0; column < panel_columns; ++column) {
       const std::int64_t row = rows[static_cast<std::size_t>(column)];
@@ -46,11 +61,6 @@ struct ElementCodec {
       for (std::int64_t r = 0; r < 16; ++r) std::memcpy(first + r * 64, elements + r * along_k, 4);
     }
   }
-
-  static void unpack(const std::byte*, std::int64_t, std::byte*) {}
-
- private:
-  static constexpr std::int64_t along_k = 4 / static_cast<std::int64_t>(sizeof(Element));
 
   static void read(Element* elements, const quant::WeightMatrix& matrix, std::int64_t row, std::int64_t k,
                    std::int64_t count) {

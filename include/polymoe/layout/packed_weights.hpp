@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <type_traits>
 
 #include "polymoe/config/layer.hpp"
 #include "polymoe/execution/workspace.hpp"
@@ -46,6 +47,7 @@ struct PackedWeightsHeader {
 };
 
 static_assert(sizeof(PackedWeightsHeader) == 256);
+static_assert(std::has_unique_object_representations_v<PackedWeightsHeader>, "equal weights are equal bytes");
 
 /// Non-owning packed weights: a header and one block for each expert.
 class PackedWeightsView {

@@ -22,7 +22,8 @@
 //     expert: [W13 panels][W2 panels][W13 tails][W2 tails]     tail: 32 biases (fp32), 32 column scales (fp32, some)
 //
 // What a record looks like, a codec says: how many K it spans, how many bytes it takes for 32 columns, and how it is
-// unpacked to the K steps of microkernel/block.hpp. Columns and K beyond the matrix are zeros.
+// unpacked to the K steps of microkernel/block.hpp. Columns and K beyond the matrix are zeros. A tail may go on with
+// numbers that all records of a panel share.
 
 namespace polymoe::inline POLYMOE_ISA::layout {
 
@@ -31,23 +32,37 @@ inline constexpr std::int64_t panel_columns = 32;
 /// The checkpoint rows that are the columns of one panel; -1 where there is none.
 using PanelRows = std::array<std::int64_t, panel_columns>;
 
+/// What of a record depends on the checkpoint.
+struct RecordShape {
+  std::int64_t bytes = 0;        ///< a multiple of 64
+  std::int32_t groups = 0;       ///< sets of scales in a record, where codes come with scales of groups
+  DType scale = DType::f32;      ///< the type of those scales
+  bool zero_points = false;      ///< each set of scales has zero points beside it
+  bool group_index = false;      ///< every K says which of the panel's sets of scales it takes
+  std::int64_t tail_floats = 0;  ///< of a panel's tail beyond biases and column scales
+};
+
 /// How weights stand in a panel and how they become what a microkernel multiplies.
 template <class C>
 concept Codec = requires(std::byte* record, const std::byte* packed, const quant::WeightMatrix& matrix,
-                         const PanelRows& rows, std::int64_t k) {
-  typename C::Element;                                         // of an unpacked weight
-  { C::name() } -> std::convertible_to<std::string_view>;      // of the kernel format
-  { C::record_k } -> std::convertible_to<std::int64_t>;        // a multiple of a K step
-  { C::record_bytes } -> std::convertible_to<std::int64_t>;    // a multiple of 64
-  { C::is_direct } -> std::convertible_to<bool>;               // records are K steps as they are
-  { C::has_column_scales } -> std::convertible_to<bool>;       // the sums of a column are multiplied by a number
-  { C::column_scale(matrix, k) } -> std::same_as<float>;       // of checkpoint row k
-  { C::pack(record, matrix, rows, k) } -> std::same_as<void>;  // the record that begins at k
-  { C::unpack(packed, k, record) } -> std::same_as<void>;      // k records -> K steps
+                         const PanelRows& rows, std::int64_t k, const RecordShape& shape, const float* tail,
+                         float* shared, const Storage& storage) {
+  typename C::Element;                                     // of an unpacked weight
+  { C::name() } -> std::convertible_to<std::string_view>;  // of the kernel format
+  { C::record_k } -> std::convertible_to<std::int64_t>;    // a multiple of a K step
+  { C::is_direct } -> std::convertible_to<bool>;           // records are K steps as they are
+  { C::has_column_scales } -> std::convertible_to<bool>;   // the sums of a column are multiplied by a number
+
+  { C::record_shape(storage, k) } -> std::same_as<RecordShape>;         // of a matrix with k columns
+  { C::column_scale(matrix, shape, k) } -> std::same_as<float>;         // of checkpoint row k
+  { C::pack(record, shape, matrix, rows) } -> std::same_as<void>;       // all records of a panel
+  { C::pack_tail(shared, shape, matrix, rows) } -> std::same_as<void>;  // what all records of a panel share
+  { C::unpack(packed, k, shape, tail, record) } -> std::same_as<void>;  // k records -> K steps
 };
 
 /// Sizes and places of one product's panels within an expert.
 struct PanelMatrix {
+  RecordShape record{};
   std::int64_t columns = 0;  ///< of the result, both halves counted
   std::int64_t depth = 0;    ///< K, padded to whole records
   std::int64_t panels = 0;
@@ -78,11 +93,13 @@ struct Panels {
 
   static constexpr std::string_view name() { return codec::name(); }
 
-  static constexpr ExpertPanels expert_panels(const LayerShape& shape) {
+  static constexpr ExpertPanels expert_panels(const LayerShape& shape, const Storage& storage) {
     ExpertPanels expert;
     const std::int64_t values_of_panel = shape.gated ? panel_columns / 2 : panel_columns;
-    expert.w13 = matrix(shape.w13_rows(), divide_up(shape.intermediate_size, values_of_panel), shape.hidden_size);
-    expert.w2 = matrix(shape.hidden_size, divide_up(shape.hidden_size, panel_columns), shape.intermediate_size);
+    expert.w13 =
+        matrix(shape.w13_rows(), divide_up(shape.intermediate_size, values_of_panel), shape.hidden_size, storage);
+    expert.w2 =
+        matrix(shape.hidden_size, divide_up(shape.hidden_size, panel_columns), shape.intermediate_size, storage);
     expert.w2.weights_offset = expert.w13.panels * expert.w13.panel_bytes;
     expert.w13.tails_offset = expert.w2.weights_offset + expert.w2.panels * expert.w2.panel_bytes;
     expert.w2.tails_offset = expert.w13.tails_offset + tails_bytes(expert.w13);
@@ -90,15 +107,15 @@ struct Panels {
     return expert;
   }
 
-  static constexpr std::size_t expert_bytes(const LayerShape& shape, const Storage&) {
-    return static_cast<std::size_t>(expert_panels(shape).bytes);
+  static constexpr std::size_t expert_bytes(const LayerShape& shape, const Storage& storage) {
+    return static_cast<std::size_t>(expert_panels(shape, storage).bytes);
   }
 
   /// Packs one expert; `memory` is 64-byte aligned.
   template <Executor E>
   static void pack_expert(std::byte* memory, const quant::ExpertCheckpoint& checkpoint, const LayerShape& shape,
-                          const Storage&, E& executor) {
-    const ExpertPanels expert = expert_panels(shape);
+                          const Storage& storage, E& executor) {
+    const ExpertPanels expert = expert_panels(shape, storage);
     executor.parallel_for(expert.w13.panels + expert.w2.panels, [&](std::int64_t index, int) {
       if (index < expert.w13.panels) {
         pack_panel(memory, expert.w13, index, checkpoint.w13, w13_rows(checkpoint, shape, index));
@@ -112,14 +129,20 @@ struct Panels {
  private:
   static constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-  static constexpr PanelMatrix matrix(std::int64_t columns, std::int64_t panels, std::int64_t depth) {
+  static constexpr PanelMatrix matrix(std::int64_t columns, std::int64_t panels, std::int64_t depth,
+                                      const Storage& storage) {
     const std::int64_t records = divide_up(depth, codec::record_k);
-    return {.columns = columns,
+    const RecordShape record = codec::record_shape(storage, depth);
+    return {.record = record,
+            .columns = columns,
             .depth = records * codec::record_k,
             .panels = panels,
-            .panel_bytes = records * codec::record_bytes,
-            .tail_floats = panel_columns * (codec::has_column_scales ? 2 : 1)};
+            .panel_bytes = records * record.bytes,
+            .tail_floats = own_tail_floats + record.tail_floats};
   }
+
+  /// Biases and column scales.
+  static constexpr std::int64_t own_tail_floats = panel_columns * (codec::has_column_scales ? 2 : 1);
 
   static constexpr std::int64_t tails_bytes(const PanelMatrix& matrix) {
     return matrix.panels * matrix.tail_floats * static_cast<std::int64_t>(sizeof(float));
@@ -149,18 +172,17 @@ struct Panels {
 
   static void pack_panel(std::byte* memory, const PanelMatrix& place, std::int64_t panel,
                          const quant::WeightMatrix& matrix, const PanelRows& rows) {
-    std::byte* record = memory + place.weights_offset + panel * place.panel_bytes;
-    for (std::int64_t k = 0; k < place.depth; k += codec::record_k, record += codec::record_bytes) {
-      codec::pack(record, matrix, rows, k);
-    }
+    std::byte* const record = memory + place.weights_offset + panel * place.panel_bytes;
+    codec::pack(record, place.record, matrix, rows);
     float* const tail = reinterpret_cast<float*>(memory + place.tails_offset) + panel * place.tail_floats;
     for (std::size_t column = 0; column < rows.size(); ++column) {
       const std::int64_t row = rows[column];
       tail[column] = row < 0 ? 0.0F : matrix.bias(row);
       if constexpr (codec::has_column_scales) {
-        tail[rows.size() + column] = row < 0 ? 0.0F : codec::column_scale(matrix, row);
+        tail[rows.size() + column] = row < 0 ? 0.0F : codec::column_scale(matrix, place.record, row);
       }
     }
+    codec::pack_tail(tail + own_tail_floats, place.record, matrix, rows);
   }
 };
 

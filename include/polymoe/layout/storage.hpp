@@ -20,6 +20,7 @@ struct Storage {
   bool w13_bias = false;
   bool w2_bias = false;
   bool group_index = false;     ///< g_idx: neighbouring columns may be of different groups
+  std::uint8_t reserved = 0;    ///< no byte of a header is left to chance
   std::int32_t group_size = 0;  ///< of wna16: columns that share a scale, -1: the whole row; 0 for other schemes
 
   bool operator==(const Storage&) const = default;

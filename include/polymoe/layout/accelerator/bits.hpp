@@ -1,6 +1,7 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -75,6 +76,19 @@ void cpu_vnni_pack_nibbles(const ByteMatrix& m, const std::byte* in, std::byte* 
       }
     }
   });
+}
+
+/// The e8m0 byte of an fp32 scale that is a power of two: its exponent (2^-127 is subnormal, and its byte 0).
+constexpr std::uint8_t e8m0_of(float power_of_two) {
+  return static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(power_of_two) >> 23);
+}
+
+/// The inverse: DeepGEMM's mxfp4 kernels read scales as fp32. 255 is NaN.
+constexpr float scale_of_e8m0(std::uint8_t byte) {
+  constexpr std::uint32_t two_to_minus_127 = 0x00400000U;
+  constexpr std::uint32_t quiet_nan = 0x7FC00000U;
+  const std::uint32_t bits = byte == 0 ? two_to_minus_127 : byte == 255 ? quiet_nan : std::uint32_t{byte} << 23;
+  return std::bit_cast<float>(bits);
 }
 
 /// DeepGEMM on Blackwell: four e8m0 scales of a row in one word, words column by column, columns padded to four words

@@ -1,0 +1,113 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include "polymoe/target/isa_namespace.hpp"
+
+#if defined(__AVX512BF16__) && defined(__AVX512VBMI__) && defined(__AVX512BW__)
+#define POLYMOE_HAS_AVX512_CODES 1
+
+#include <immintrin.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/e4m3.hpp"
+
+// Pieces of AVX-512 code that make bf16 weights of codes. What an instruction costs on a Sapphire Rapids core, in
+// cycles of the ports 0 and 5: vpermw, vpermb, vpshufb, unpack, byte-to-dword 5; vpermi2b 5+5+either; word shifts and
+// saturating words 0; logic, adds, fp32 products either; vcvtne2ps2bf16 0+5+5.
+
+namespace polymoe::inline POLYMOE_ISA::layout::avx512 {
+
+[[gnu::always_inline]] inline __m512i load(const void* from) noexcept {
+  return _mm512_loadu_si512(from);
+}
+[[gnu::always_inline]] inline void store(void* to, __m512i value) noexcept {
+  _mm512_storeu_si512(to, value);
+}
+
+/// a where `mask` has ones, else b.
+[[gnu::always_inline]] inline __m512i choose(__m512i mask, __m512i a, __m512i b) noexcept {
+  return _mm512_ternarylogic_epi32(mask, a, b, 0xCA);
+}
+
+/// Words of 16 columns with two of K each: [c0 c0 c1 c1 ...] of 16 words in the lower half of `words`.
+[[gnu::always_inline]] inline __m512i twice_each(__m512i words) noexcept {
+  const __m512i index = _mm512_set_epi16(15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5,
+                                         4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+  return _mm512_permutexvar_epi16(index, words);
+}
+
+/// Scales of 16 columns for the words of a tile's row, as fp32: the first and the last 8 columns.
+struct RowScales {
+  __m512 first;
+  __m512 last;
+
+  explicit RowScales(__m512 scale) noexcept
+      : first(_mm512_permutexvar_ps(_mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0), scale)),
+        last(_mm512_permutexvar_ps(_mm512_set_epi32(15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8),
+                                   scale)) {}
+};
+
+/// Two vectors of fp32, rounded to bf16 one after the other.
+[[gnu::always_inline]] inline __m512i to_bf16(__m512 first, __m512 last) noexcept {
+  return (__m512i)_mm512_cvtne2ps_pbh(last, first);
+}
+
+/// Even words as fp32, and odd ones.
+[[gnu::always_inline]] inline __m512 even_words(__m512i words) noexcept {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+}
+[[gnu::always_inline]] inline __m512 odd_words(__m512i words) noexcept {
+  return _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U))));
+}
+
+/// A table of 128 words, as bytes: what vpermi2b looks up.
+struct ByteTable {
+  __m512i low[2];
+  __m512i high[2];
+
+  /// Of words 0..127.
+  static ByteTable of(const __m512i* words) noexcept {
+    const __m512i even = even_bytes();
+    const __m512i odd = _mm512_add_epi8(even, _mm512_set1_epi8(1));
+    return {{_mm512_permutex2var_epi8(words[0], even, words[1]), _mm512_permutex2var_epi8(words[2], even, words[3])},
+            {_mm512_permutex2var_epi8(words[0], odd, words[1]), _mm512_permutex2var_epi8(words[2], odd, words[3])}};
+  }
+
+  /// The words of 64 sign-and-magnitude codes, in two vectors: 8 bytes of each 16 in one, 8 in the other.
+  [[gnu::always_inline]] void look_up(__m512i codes, __m512i& first, __m512i& second) const noexcept {
+    const __m512i low_bytes = _mm512_permutex2var_epi8(low[0], codes, low[1]);
+    const __m512i magnitude = _mm512_permutex2var_epi8(high[0], codes, high[1]);
+    // magnitude | (codes & 0x80)
+    const __m512i high_bytes = _mm512_ternarylogic_epi32(magnitude, codes, _mm512_set1_epi8(-128), 0xF8);
+    first = _mm512_unpacklo_epi8(low_bytes, high_bytes);
+    second = _mm512_unpackhi_epi8(low_bytes, high_bytes);
+  }
+
+ private:
+  static __m512i even_bytes() noexcept {
+    std::array<std::uint8_t, 64> index{};
+    for (std::size_t i = 0; i < index.size(); ++i) index[i] = static_cast<std::uint8_t>(2 * i);
+    return load(index.data());
+  }
+};
+
+/// The numbers of e4m3's 128 magnitudes as bf16: exact, as is their NaN.
+alignas(64) inline constexpr std::array<std::uint16_t, 128> e4m3_words = [] {
+  std::array<std::uint16_t, 128> words{};
+  for (unsigned code = 0; code < 128; ++code) words[code] = bf16(e4m3_decode(static_cast<std::uint8_t>(code))).bits;
+  return words;
+}();
+
+inline ByteTable e4m3_table() noexcept {
+  const __m512i words[4] = {load(e4m3_words.data()), load(e4m3_words.data() + 32), load(e4m3_words.data() + 64),
+                            load(e4m3_words.data() + 96)};
+  return ByteTable::of(words);
+}
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout::avx512
+
+#endif

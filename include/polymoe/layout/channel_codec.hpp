@@ -1,0 +1,118 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "polymoe/config/quant_key.hpp"
+#include "polymoe/layout/avx512_codes.hpp"
+#include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/numeric/bf16.hpp"
+#include "polymoe/quant/weight_matrix.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::inline POLYMOE_ISA::layout {
+
+/// fp8 or int8 weights with one scale a row of the matrix, or one for all of it (fp8_static_channel, fp8_static_tensor,
+/// int8_static_channel). A record is a run of codes; both kinds of numbers are exact in bf16, and the scales multiply
+/// the sums.
+template <class Element_, QuantElement number>
+requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct ChannelCodec {
+  using Element = Element_;
+  static constexpr std::int64_t record_k = run_k;
+  static constexpr bool is_direct = false;
+  static constexpr bool has_column_scales = true;
+
+  static constexpr std::string_view name() {
+    constexpr bool narrow = sizeof(Element) == 2;
+    if constexpr (number == QuantElement::i8) {
+      return narrow ? "panels_int8_bf16" : "panels_int8_f32";
+    } else {
+      return narrow ? "panels_fp8_bf16" : "panels_fp8_f32";
+    }
+  }
+
+  static constexpr RecordShape record_shape(const Storage&, std::int64_t) { return {.bytes = run_codes}; }
+
+  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
+    return matrix.scale(row, 0);
+  }
+
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k);
+    }
+  }
+
+  static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
+
+  static void unpack(const std::byte* packed, std::int64_t records, const RecordShape&, const float*,
+                     std::byte* out) noexcept {
+    if constexpr (std::same_as<Element, float>) {
+      for (; records > 0; --records, packed += run_codes, out += run_bytes<Element>) {
+        unpack_rows<false>(packed, ones.data(), out,
+                           [](auto code, std::int64_t) { return decode<vector::Native>(code); });
+      }
+    } else {
+      unpack_bf16(packed, records, out);
+    }
+  }
+
+ private:
+  static constexpr const CodeOrder& order = std::same_as<Element, float> ? code_order::f32_bytes
+                                            : number == QuantElement::i8 ? code_order::bf16_bytes
+                                                                         : code_order::bf16_interleaved_bytes;
+
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+    RunCodes codes;
+    read_codes(codes, matrix, rows, k, 0);
+    store_bytes<order>(record, codes);
+  }
+
+  template <class V>
+  [[gnu::always_inline]] static V decode(vector::Int<V> code) noexcept {
+    if constexpr (number == QuantElement::i8) {
+      return int8_number<V>(code);
+    } else {
+      return e4m3_number<V>(code);
+    }
+  }
+
+  static void unpack_bf16(const std::byte* packed, std::int64_t records, std::byte* out) noexcept {
+#if defined(POLYMOE_HAS_AVX512_CODES)
+    const std::byte* const end = packed + records * run_codes;
+    if constexpr (number == QuantElement::i8) {
+      for (; packed < end; packed += 32, out += 64) {
+        const auto* const codes = reinterpret_cast<const __m128i*>(packed);
+        const __m512 first = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(codes)));
+        const __m512 last = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(codes + 1)));
+        avx512::store(out, avx512::to_bf16(first, last));
+      }
+    } else {
+      const avx512::ByteTable table = avx512::e4m3_table();
+      for (; packed < end; packed += 64, out += 128) {
+        __m512i first;
+        __m512i second;
+        table.look_up(avx512::load(packed), first, second);
+        avx512::store(out, first);
+        avx512::store(out + 64, second);
+      }
+    }
+#else
+    for (; records > 0; --records, packed += run_codes, out += run_bytes<Element>) {
+      unpack_codes<order, false, Element>(packed, out,
+                                          [](std::uint8_t code, std::int64_t) { return decode<float>(code); });
+    }
+#endif
+  }
+};
+
+static_assert(Codec<ChannelCodec<bf16, QuantElement::f8_e4m3>>);
+static_assert(Codec<ChannelCodec<float, QuantElement::i8>>);
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -1,0 +1,175 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/vector.hpp"
+#include "polymoe/quant/weight_matrix.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+// Codes of 8 or 4 bits stand in runs of 32 K x 32 columns: 1024 or 512 bytes, the left half of the panel before the
+// right one. Within a run their order is the one in which the fewest instructions make K steps of them.
+
+namespace polymoe::inline POLYMOE_ISA::layout {
+
+inline constexpr std::int64_t run_k = 32;
+inline constexpr std::int64_t run_codes = run_k * panel_columns;
+
+/// Codes of a run, a byte each: [column][K].
+using RunCodes = std::array<std::array<std::uint8_t, run_k>, panel_columns>;
+
+/// Where a code comes from.
+struct CodePlace {
+  std::uint8_t column = 0;
+  std::uint8_t k = 0;
+};
+
+/// The code at index i of a run: byte i, or nibble i with the lower nibble of a byte first.
+using CodeOrder = std::array<CodePlace, static_cast<std::size_t>(run_codes)>;
+
+/// What one run is unpacked to, in bytes: one K step of bf16, two of fp32.
+template <class Element>
+inline constexpr std::int64_t run_bytes = run_codes* static_cast<std::int64_t>(sizeof(Element));
+
+/// The element of an unpacked run that belongs to (column, k): microkernel/block.hpp.
+template <class Element>
+constexpr std::int64_t element_place(std::int64_t column, std::int64_t k) {
+  if constexpr (sizeof(Element) == 2) {
+    return column / 16 * 512 + k / 2 * 32 + column % 16 * 2 + k % 2;
+  } else {
+    return k / 16 * 512 + column / 16 * 256 + k % 16 * 16 + column % 16;
+  }
+}
+
+namespace detail {
+
+template <class F>
+constexpr CodeOrder make_order(F place_of) {
+  CodeOrder order{};
+  for (std::int64_t i = 0; i < run_codes; ++i) order[static_cast<std::size_t>(i)] = place_of(i);
+  return order;
+}
+
+/// Word `word` of row `row` of a tile of bf16: 16 columns x 2 K.
+constexpr CodePlace tile_place(std::int64_t half, std::int64_t row, std::int64_t word) {
+  return {static_cast<std::uint8_t>(half * 16 + word / 2), static_cast<std::uint8_t>(row * 2 + word % 2)};
+}
+
+}  // namespace detail
+
+namespace code_order {
+
+/// Bytes for fp32: row by row of K, 32 columns each.
+inline constexpr CodeOrder f32_bytes = detail::make_order([](std::int64_t i) {
+  return CodePlace{static_cast<std::uint8_t>(i % 32), static_cast<std::uint8_t>(i / 32)};
+});
+
+/// Nibbles for fp32: a byte holds two neighbours along K.
+inline constexpr CodeOrder f32_nibbles = detail::make_order([](std::int64_t i) {
+  return CodePlace{static_cast<std::uint8_t>(i / 2 % 32), static_cast<std::uint8_t>(i / 64 * 2 + i % 2)};
+});
+
+/// Bytes for bf16 as the rows of tiles are.
+inline constexpr CodeOrder bf16_bytes =
+    detail::make_order([](std::int64_t i) { return detail::tile_place(i / 512, i % 512 / 32, i % 32); });
+
+/// Bytes for bf16 such that interleaving 64 of them with 64 others, 16 bytes by 16 bytes, gives two rows of a tile.
+inline constexpr CodeOrder bf16_interleaved_bytes = detail::make_order([](std::int64_t i) {
+  const std::int64_t byte = i % 64;
+  return detail::tile_place(i / 512, i % 512 / 64 * 2 + byte % 16 / 8, byte / 16 * 8 + byte % 8);
+});
+
+/// Nibbles for bf16: the four nibbles of a 16-bit word are the same word of four rows of a tile.
+inline constexpr CodeOrder bf16_nibbles = detail::make_order(
+    [](std::int64_t i) { return detail::tile_place(i / 512, i % 512 / 128 * 4 + i % 4, i % 128 / 4); });
+
+/// As bf16_nibbles, with even words from the first and odd words from the second half of a row: what takes turns in the
+/// lower and upper half of fp32 numbers comes out in order when these are rounded to bf16, one vector after the other.
+inline constexpr CodeOrder bf16_split_nibbles = detail::make_order([](std::int64_t i) {
+  const std::int64_t word = i % 128 / 4;
+  return detail::tile_place(i / 512, i % 512 / 128 * 4 + i % 4, word / 2 + word % 2 * 16);
+});
+
+}  // namespace code_order
+
+/// The codes of K [k, k + 32) of a panel; `none` where the matrix has none.
+inline void read_codes(RunCodes& codes, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k,
+                       std::uint8_t none) noexcept {
+  const std::int64_t count = std::clamp<std::int64_t>(matrix.columns - k, 0, run_k);
+  for (std::size_t column = 0; column < rows.size(); ++column) {
+    const std::int64_t present = rows[column] < 0 ? 0 : count;
+    if (present < run_k) codes[column].fill(none);
+    if (present > 0) matrix.codes(rows[column], k, present, codes[column].data());
+  }
+}
+
+template <const CodeOrder& order>
+void store_bytes(std::byte* run, const RunCodes& codes) noexcept {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    run[i] = static_cast<std::byte>(codes[order[i].column][order[i].k]);
+  }
+}
+
+template <const CodeOrder& order>
+void store_nibbles(std::byte* run, const RunCodes& codes) noexcept {
+  for (std::size_t i = 0; i < order.size(); i += 2) {
+    const unsigned low = codes[order[i].column][order[i].k];
+    const unsigned high = codes[order[i + 1].column][order[i + 1].k];
+    run[i / 2] = static_cast<std::byte>(low | (high << 4));
+  }
+}
+
+/// Unpacks a run code by code: element = value(code, column).
+template <const CodeOrder& order, bool nibbles, class Element, class Value>
+void unpack_codes(const std::byte* run, std::byte* out, Value value) noexcept {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const CodePlace place = order[i];
+    unsigned code = 0;
+    if constexpr (nibbles) {
+      code = std::to_integer<unsigned>(run[i / 2]) >> (i % 2 * 4) & 0xFU;
+    } else {
+      code = std::to_integer<unsigned>(run[i]);
+    }
+    const Element element(value(static_cast<std::uint8_t>(code), place.column));
+    std::memcpy(out + element_place<Element>(place.column, place.k) * static_cast<std::int64_t>(sizeof(Element)),
+                &element, sizeof element);
+  }
+}
+
+/// Unpacks K [first, last) of a run in code_order::f32_bytes or f32_nibbles, row by row of 32 columns:
+/// element = number(code, column) * scale[column] with vectors of codes and numbers.
+template <bool nibbles, class Number>
+[[gnu::always_inline]] inline void unpack_rows(const std::byte* run, const float* scale, std::byte* out, Number number,
+                                               std::int64_t first = 0, std::int64_t last = run_k) noexcept {
+  using V = vector::Native;
+  constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
+  auto* const to = reinterpret_cast<float*>(out);
+  const auto* const codes = reinterpret_cast<const std::uint8_t*>(run);
+  for (std::int64_t column = 0; column < panel_columns; column += width) {
+    const V scales = vector::load<V>(scale + column);
+    for (std::int64_t k = first; k < last; k += nibbles ? 2 : 1) {
+      vector::Int<V> code = load_bytes<V>(codes + (nibbles ? k / 2 : k) * panel_columns + column);
+      if constexpr (nibbles) {
+        const vector::Int<V> next = code >> 4;
+        code = code & vector::Int<V>(0xF);
+        vector::store(to + element_place<float>(column, k + 1), number(next, column) * scales);
+      }
+      vector::store(to + element_place<float>(column, k), number(code, column) * scales);
+    }
+  }
+}
+
+inline constexpr std::array<float, 32> ones = [] {
+  std::array<float, 32> all{};
+  all.fill(1.0F);
+  return all;
+}();
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout

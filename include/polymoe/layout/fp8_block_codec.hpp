@@ -1,0 +1,155 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "polymoe/layout/avx512_codes.hpp"
+#include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/numeric/bf16.hpp"
+#include "polymoe/quant/weight_matrix.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::inline POLYMOE_ISA::layout {
+
+/// fp8 weights with a scale for 128 x 128 of them (fp8_static_block128). A record spans 128 K:
+///
+///     [32 scales, fp32][4 runs of codes]
+///
+/// One scale a column, because the edges of blocks need not be those of panels.
+template <class Element_>
+struct Fp8BlockCodec {
+  using Element = Element_;
+  static constexpr std::int64_t record_k = 128;
+  static constexpr bool is_direct = false;
+  static constexpr bool has_column_scales = false;
+
+  static constexpr std::string_view name() {
+    return sizeof(Element) == 2 ? "panels_fp8_block128_bf16" : "panels_fp8_block128_f32";
+  }
+
+  static constexpr RecordShape record_shape(const Storage&, std::int64_t) {
+    return {.bytes = header_bytes + runs * run_codes};
+  }
+
+  static float column_scale(const quant::WeightMatrix&, const RecordShape&, std::int64_t) { return 1.0F; }
+
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k);
+    }
+  }
+
+  static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
+
+  static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
+                     std::byte* out) noexcept {
+    for (; records > 0; --records, packed += shape.bytes, out += runs * run_bytes<Element>) {
+      unpack_record(packed, out);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t runs = record_k / run_k;
+  static constexpr std::int64_t header_bytes = 128;
+  static constexpr const CodeOrder& order =
+      std::same_as<Element, float> ? code_order::f32_bytes : code_order::bf16_interleaved_bytes;
+
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+    auto* const scale = reinterpret_cast<float*>(record);
+    for (std::size_t column = 0; column < rows.size(); ++column) {
+      scale[column] = rows[column] < 0 ? neighbour(scale, column) : matrix.scale(rows[column], k / record_k);
+    }
+    RunCodes codes;
+    for (std::int64_t run = 0; run < runs; ++run) {
+      read_codes(codes, matrix, rows, k + run * run_k, 0);
+      store_bytes<order>(record + header_bytes + run * run_codes, codes);
+    }
+  }
+
+  /// Columns that are not there take part in their half's table.
+  static float neighbour(const float* scale, std::size_t column) { return column % 16 == 0 ? 0.0F : scale[column - 1]; }
+
+  static void unpack_record(const std::byte* record, std::byte* out) noexcept {
+    const auto* const scale = reinterpret_cast<const float*>(record);
+    const std::byte* const codes = record + header_bytes;
+    if constexpr (std::same_as<Element, float>) {
+      for (std::int64_t run = 0; run < runs; ++run) {
+        unpack_rows<false>(codes + run * run_codes, scale, out + run * run_bytes<Element>,
+                           [](auto code, std::int64_t) { return e4m3_number<vector::Native>(code); });
+      }
+    } else {
+#if defined(POLYMOE_HAS_AVX512_CODES)
+      const std::byte* half_codes = codes;
+      for (std::int64_t half = 0; half < 2; ++half, half_codes += run_codes / 2) {
+        const __m512 scales = _mm512_loadu_ps(scale + half * 16);
+        const __m512 first = _mm512_set1_ps(scale[half * 16]);
+        if (scale[half * 16] >= 0.0F && _mm512_cmp_ps_mask(scales, first, _CMP_EQ_OQ) == 0xFFFF) {
+          unpack_half(half_codes, first, out + half * 1024);
+        } else {
+          unpack_half(half_codes, avx512::RowScales(scales), out + half * 1024);
+        }
+      }
+#else
+      for (std::int64_t run = 0; run < runs; ++run) {
+        unpack_codes<order, false, Element>(
+            codes + run * run_codes, out + run * run_bytes<Element>,
+            [&](std::uint8_t code, std::int64_t column) { return e4m3_number<float>(code) * scale[column]; });
+      }
+#endif
+    }
+  }
+
+#if defined(POLYMOE_HAS_AVX512_CODES)
+  /// One scale for 16 columns, not negative: the table of the 128 products, each rounded once, replaces the products.
+  static void unpack_half(const std::byte* codes, __m512 scale, std::byte* out) noexcept {
+    __m512i words[4];
+    for (std::int64_t i = 0; i < 4; ++i) {
+      const auto* const numbers = reinterpret_cast<const __m256i*>(avx512::e4m3_words.data() + i * 32);
+      words[i] = avx512::to_bf16(_mm512_mul_ps(widen(_mm256_load_si256(numbers)), scale),
+                                 _mm512_mul_ps(widen(_mm256_load_si256(numbers + 1)), scale));
+    }
+    const avx512::ByteTable table = avx512::ByteTable::of(words);
+    for (std::int64_t run = 0; run < runs; ++run, codes += run_codes, out += run_bytes<Element>) {
+      for (std::int64_t i = 0; i < 8; ++i) {
+        __m512i first;
+        __m512i second;
+        table.look_up(avx512::load(codes + i * 64), first, second);
+        avx512::store(out + i * 128, first);
+        avx512::store(out + i * 128 + 64, second);
+      }
+    }
+  }
+
+  static void unpack_half(const std::byte* codes, const avx512::RowScales& scales, std::byte* out) noexcept {
+    for (std::int64_t run = 0; run < runs; ++run, codes += run_codes, out += run_bytes<Element>) {
+      const avx512::ByteTable table = avx512::e4m3_table();
+      for (std::int64_t i = 0; i < 8; ++i) {
+        __m512i rows[2];
+        table.look_up(avx512::load(codes + i * 64), rows[0], rows[1]);
+        for (std::int64_t r = 0; r < 2; ++r) {
+          const __m512 first = widen(_mm512_castsi512_si256(rows[r]));
+          const __m512 last = widen(_mm512_extracti64x4_epi64(rows[r], 1));
+          avx512::store(out + i * 128 + r * 64,
+                        avx512::to_bf16(_mm512_mul_ps(first, scales.first), _mm512_mul_ps(last, scales.last)));
+        }
+      }
+    }
+  }
+
+  static __m512 widen(__m256i words) noexcept {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+  }
+#endif
+};
+
+static_assert(Codec<Fp8BlockCodec<bf16>>);
+static_assert(Codec<Fp8BlockCodec<float>>);
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -1,0 +1,322 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "polymoe/config/error.hpp"
+#include "polymoe/layout/avx512_codes.hpp"
+#include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/convert.hpp"
+#include "polymoe/numeric/fp16.hpp"
+#include "polymoe/numeric/vector.hpp"
+#include "polymoe/quant/scheme.hpp"
+#include "polymoe/quant/weight_matrix.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::inline POLYMOE_ISA::layout {
+
+/// int4 or int8 weights in groups of 32, 64 or 128 along K, or with one scale a row (int4_static_group,
+/// int8_static_group). A record spans 128 K; what it holds depends on the checkpoint:
+///
+///     [groups][32 scales, in their own type], [groups][32 zero points, a byte each], [4 runs of codes]
+///
+/// * (code - zero) * scale is computed in fp32 and rounded once. Without zero points codes are stored as signed
+/// numbers.
+/// * One scale a row and no zero points: no groups, and the scale multiplies the sums.
+/// * With a g_idx neighbours along K may be of any groups: a record has [128 groups, 16 bits each], [4 runs of codes],
+///   and the panel's tail [groups of a row and one of zeros][32 scales, 32 zero points], all fp32. Exact, code by code,
+///   not fast.
+template <class Element_, int bits>
+requires(bits == 4 || bits == 8) struct IntGroupCodec {
+  using Element = Element_;
+  static constexpr std::int64_t record_k = 128;
+  static constexpr bool is_direct = false;
+  static constexpr bool has_column_scales = true;
+
+  static constexpr std::string_view name() {
+    constexpr bool narrow = sizeof(Element) == 2;
+    if constexpr (is_int4) {
+      return narrow ? "panels_int4_group_bf16" : "panels_int4_group_f32";
+    } else {
+      return narrow ? "panels_int8_group_bf16" : "panels_int8_group_f32";
+    }
+  }
+
+  static constexpr RecordShape record_shape(const Storage& storage, std::int64_t columns) {
+    const bool whole_row = storage.group_size == quant::whole_row;
+    const std::int64_t group_size = whole_row ? columns : storage.group_size;
+    RecordShape shape{.scale = storage.scale, .zero_points = storage.zero_points, .group_index = storage.group_index};
+    if (storage.group_index) {
+      // One group more, of zeros, for what is beyond the last column.
+      const std::int64_t groups = (columns + group_size - 1) / group_size + 1;
+      shape.tail_floats = groups * 2 * panel_columns;
+    } else if (whole_row) {
+      shape.groups = storage.zero_points ? 1 : 0;
+    } else {
+      shape.groups = static_cast<std::int32_t>(std::max<std::int64_t>(record_k / group_size, 1));
+    }
+    shape.bytes = header_bytes(shape) + runs * code_bytes;
+    return shape;
+  }
+
+  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape& shape, std::int64_t row) {
+    return is_scaled(shape) ? 1.0F : matrix.scale(row, 0);
+  }
+
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, shape, matrix, rows, k);
+    }
+  }
+
+  static void pack_tail(float* shared, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                        const PanelRows& rows) {
+    const std::int64_t groups = shape.tail_floats / (2 * panel_columns);
+    for (std::int64_t group = 0; group < groups; ++group, shared += 2 * panel_columns) {
+      for (std::size_t column = 0; column < rows.size(); ++column) {
+        const bool is_there = rows[column] >= 0 && group < matrix.groups();
+        shared[column] = is_there ? matrix.scale(rows[column], group) : 0.0F;
+        shared[panel_columns + column] = is_there ? static_cast<float>(matrix.zero(rows[column], group)) : 0.0F;
+      }
+    }
+  }
+
+  static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float* tail,
+                     std::byte* out) noexcept {
+    for (; records > 0; --records, packed += shape.bytes) {
+      const std::byte* const codes = packed + header_bytes(shape);
+      for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
+        const std::byte* const run_of_codes = codes + run * code_bytes;
+        if (shape.group_index) {
+          unpack_indexed(packed + run * run_k * 2, run_of_codes, tail, out);
+          continue;
+        }
+        const std::int64_t group = run * shape.groups / runs;
+        unpack_run(run_of_codes, Group(packed, shape, group), out);
+      }
+    }
+  }
+
+ private:
+  static constexpr bool is_int4 = bits == 4;
+  static constexpr std::int64_t runs = record_k / run_k;
+  static constexpr std::int64_t code_bytes = is_int4 ? run_codes / 2 : run_codes;
+  static constexpr std::uint8_t symmetric_zero = is_int4 ? 8 : 128;
+  static constexpr const CodeOrder& order = std::same_as<Element, float>
+                                                ? (is_int4 ? code_order::f32_nibbles : code_order::f32_bytes)
+                                                : (is_int4 ? code_order::bf16_split_nibbles : code_order::bf16_bytes);
+
+  static constexpr bool is_scaled(const RecordShape& shape) { return shape.groups > 0 || shape.group_index; }
+
+  static constexpr std::int64_t scale_bytes(const RecordShape& shape) {
+    return panel_columns * static_cast<std::int64_t>(size_of(shape.scale));
+  }
+
+  static constexpr std::int64_t header_bytes(const RecordShape& shape) {
+    if (shape.group_index) return record_k * 2;
+    const std::int64_t bytes_of_group = scale_bytes(shape) + (shape.zero_points ? panel_columns : 0);
+    return (shape.groups * bytes_of_group + 63) / 64 * 64;
+  }
+
+  static void pack_record(std::byte* record, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                          const PanelRows& rows, std::int64_t k) {
+    if (shape.group_index) {
+      pack_group_index(record, shape, matrix, k);
+    } else {
+      pack_scales(record, shape, matrix, rows, k);
+    }
+    RunCodes codes;
+    for (std::int64_t run = 0; run < runs; ++run, k += run_k) {
+      read_codes(codes, matrix, rows, k, shape.zero_points ? std::uint8_t{0} : symmetric_zero);
+      if (shape.zero_points) clear_padding(codes, matrix, rows, k);
+      std::byte* const to = record + header_bytes(shape) + run * code_bytes;
+      if constexpr (is_int4) {
+        store_nibbles<order>(to, codes);
+      } else {
+        store_bytes<order>(to, codes);
+      }
+    }
+  }
+
+  // ---- packing
+
+  static void pack_group_index(std::byte* record, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                               std::int64_t k) {
+    const std::int64_t none = shape.tail_floats / (2 * panel_columns) - 1;
+    for (std::int64_t i = 0; i < record_k; ++i) {
+      const auto group = static_cast<std::uint16_t>(k + i < matrix.columns ? matrix.group_of(k + i) : none);
+      std::memcpy(record + i * 2, &group, sizeof group);
+    }
+  }
+
+  static void pack_scales(std::byte* record, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                          const PanelRows& rows, std::int64_t k) {
+    std::byte* const zeros = record + shape.groups * scale_bytes(shape);
+    for (std::int64_t group = 0; group < shape.groups; ++group) {
+      const std::int64_t first = k + group * record_k / shape.groups;
+      for (std::int64_t column = 0; column < panel_columns; ++column) {
+        const std::int64_t row = rows[static_cast<std::size_t>(column)];
+        const std::int64_t index = group * panel_columns + column;
+        const bool is_there = row >= 0 && first < matrix.columns;
+        const std::int64_t of_row = is_there ? matrix.group_of(first) : 0;
+        store_from_float(record, shape.scale, index, is_there ? matrix.scale(row, of_row) : 0.0F);
+        if (shape.zero_points) zeros[index] = static_cast<std::byte>(is_there ? matrix.zero(row, of_row) : 0);
+      }
+    }
+  }
+
+  /// Beyond the last column of the matrix a code is its group's zero point.
+  static void clear_padding(RunCodes& codes, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+    const std::int64_t present = std::max<std::int64_t>(matrix.columns - k, 0);
+    if (present >= run_k || present == 0) return;
+    for (std::size_t column = 0; column < rows.size(); ++column) {
+      if (rows[column] < 0) continue;
+      const auto zero = static_cast<std::uint8_t>(matrix.zero(rows[column], matrix.group_of(matrix.columns - 1)));
+      for (auto i = static_cast<std::size_t>(present); i < codes[column].size(); ++i) codes[column][i] = zero;
+    }
+  }
+
+  // ---- unpacking
+
+  /// The scales and zero points of 32 K of a record.
+  struct Group {
+    const std::byte* scales;
+    const std::uint8_t* zeros;  ///< nullptr: codes have the symmetric zero
+    DType type;
+
+    Group(const std::byte* record, const RecordShape& shape, std::int64_t group) noexcept
+        : scales(shape.groups == 0 ? nullptr : record + group * scale_bytes(shape)),
+          zeros(shape.zero_points ? reinterpret_cast<const std::uint8_t*>(record + shape.groups * scale_bytes(shape)) +
+                                        group * panel_columns
+                                  : nullptr),
+          type(shape.scale) {}
+
+    /// 32 numbers of each.
+    void as_floats(float* scale, float* zero) const noexcept {
+      for (std::int64_t column = 0; column < panel_columns; ++column) {
+        scale[column] = scales == nullptr ? 1.0F : load_as_float(scales, type, column);
+        zero[column] = zeros == nullptr ? static_cast<float>(symmetric_zero) : static_cast<float>(zeros[column]);
+      }
+    }
+
+#if defined(POLYMOE_HAS_AVX512_CODES)
+    [[gnu::always_inline]] __m512 scale(std::int64_t half) const noexcept {
+      if (type == DType::f32) return _mm512_loadu_ps(scales + half * 64);
+      const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + half * 32));
+      if (type == DType::f16) return _mm512_cvtph_ps(words);
+      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+    }
+
+    [[gnu::always_inline]] __m512 zero(std::int64_t half) const noexcept {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros + half * 16));
+      return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
+    }
+#endif
+  };
+
+  /// Code by code: the group of each K from `index`, scales and zero points from the panel's tail.
+  static void unpack_indexed(const std::byte* index, const std::byte* codes, const float* tail,
+                             std::byte* out) noexcept {
+    const auto* const from = reinterpret_cast<const std::uint8_t*>(codes);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const CodePlace place = order[i];
+      const unsigned code = is_int4 ? from[i / 2] >> (i % 2 * 4) & 0xFU : from[i];
+      const auto group = load_element<std::uint16_t>(index, place.k);
+      const float* const scale = tail + group * 2 * panel_columns + place.column;
+      const Element element((static_cast<float>(code) - scale[panel_columns]) * scale[0]);
+      std::memcpy(out + element_place<Element>(place.column, place.k) * std::int64_t{sizeof(Element)}, &element,
+                  sizeof element);
+    }
+  }
+
+  static void unpack_run(const std::byte* codes, const Group& group, std::byte* out) noexcept {
+#if defined(POLYMOE_HAS_AVX512_CODES)
+    if constexpr (std::same_as<Element, bf16>) {
+      for (std::int64_t half = 0; half < 2; ++half, codes += code_bytes / 2, out += 1024) {
+        if (group.scales == nullptr) {
+          unpack_half(codes, out, [](__m512 first, __m512 last) { return avx512::to_bf16(first, last); });
+          continue;
+        }
+        const avx512::RowScales scales(group.scale(half));
+        if (group.zeros == nullptr) {
+          unpack_half(codes, out, [&](__m512 first, __m512 last) {
+            return avx512::to_bf16(_mm512_mul_ps(first, scales.first), _mm512_mul_ps(last, scales.last));
+          });
+        } else {
+          // unpack_half has taken the symmetric zero off.
+          const avx512::RowScales zeros(
+              _mm512_sub_ps(group.zero(half), _mm512_set1_ps(static_cast<float>(symmetric_zero))));
+          unpack_half(codes, out, [&](__m512 first, __m512 last) {
+            return avx512::to_bf16(_mm512_mul_ps(_mm512_sub_ps(first, zeros.first), scales.first),
+                                   _mm512_mul_ps(_mm512_sub_ps(last, zeros.last), scales.last));
+          });
+        }
+      }
+      return;
+    }
+#endif
+    float scale[panel_columns];
+    float zero[panel_columns];
+    group.as_floats(scale, zero);
+    if constexpr (std::same_as<Element, float>) {
+      unpack_rows<is_int4>(codes, scale, out, [&](auto code, std::int64_t column) {
+        return to_number<vector::Native>(code) - vector::load<vector::Native>(zero + column);
+      });
+    } else {
+      unpack_codes<order, is_int4, Element>(codes, out, [&](std::uint8_t code, std::int64_t column) {
+        return (static_cast<float>(code) - zero[column]) * scale[column];
+      });
+    }
+  }
+
+#if defined(POLYMOE_HAS_AVX512_CODES)
+  /// 16 rows of 16 columns; `finish` makes a row of bf16 of its first and last 8 columns, codes - symmetric_zero.
+  template <class Finish>
+  [[gnu::always_inline]] static void unpack_half(const std::byte* codes, std::byte* out, Finish finish) noexcept {
+    if constexpr (is_int4) {
+      const __m512i table = avx512::load(number_words.data());
+      for (std::int64_t i = 0; i < 4; ++i) {
+        const __m512i packed = avx512::load(codes + i * 64);
+        const __m512i rows[4] = {packed, _mm512_srli_epi16(packed, 4), _mm512_srli_epi16(packed, 8),
+                                 _mm512_srli_epi16(packed, 12)};
+        for (std::int64_t r = 0; r < 4; ++r) {
+          const __m512i numbers = _mm512_permutexvar_epi16(rows[r], table);
+          avx512::store(out + i * 256 + r * 64, finish(avx512::even_words(numbers), avx512::odd_words(numbers)));
+        }
+      }
+    } else {
+      for (std::int64_t r = 0; r < 16; ++r) {
+        const auto* const row = reinterpret_cast<const __m128i*>(codes + r * 32);
+        const __m512i first = _mm512_cvtepu8_epi32(_mm_loadu_si128(row));
+        const __m512i last = _mm512_cvtepu8_epi32(_mm_loadu_si128(row + 1));
+        const __m512i zero = _mm512_set1_epi32(symmetric_zero);
+        avx512::store(out + r * 64, finish(_mm512_cvtepi32_ps(_mm512_sub_epi32(first, zero)),
+                                           _mm512_cvtepi32_ps(_mm512_sub_epi32(last, zero))));
+      }
+    }
+  }
+
+  /// int4 codes less 8, all 16 twice.
+  alignas(64) static constexpr auto number_words = [] {
+    std::array<std::uint16_t, 32> all{};
+    for (unsigned i = 0; i < 32; ++i) all[i] = bf16(static_cast<float>(i % 16) - 8.0F).bits;
+    return all;
+  }();
+#endif
+};
+
+static_assert(Codec<IntGroupCodec<bf16, 4>>);
+static_assert(Codec<IntGroupCodec<float, 8>>);
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -1,0 +1,212 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+
+#include "polymoe/config/quant_key.hpp"
+#include "polymoe/layout/avx512_codes.hpp"
+#include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/mx_scales.hpp"
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/e2m1.hpp"
+#include "polymoe/numeric/e4m3.hpp"
+#include "polymoe/quant/weight_matrix.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::inline POLYMOE_ISA::layout {
+
+/// OCP MX weights, e4m3 or e2m1 with a power of two for 32 along K (mxfp8_static, mxfp4_static). A record spans 64 K:
+///
+///     [2 runs][32 steps, one byte each], [2 runs of codes]        steps: layout/mx_scales.hpp
+///
+/// Zeros are stored as negative ones: taking a step from the word of -0, the least there is, saturates at -0.
+template <class Element_, QuantElement number>
+requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct MxCodec {
+  using Element = Element_;
+  static constexpr std::int64_t record_k = 64;
+  static constexpr bool is_direct = false;
+  static constexpr bool has_column_scales = true;
+
+  static constexpr std::string_view name() {
+    constexpr bool narrow = sizeof(Element) == 2;
+    if constexpr (is_fp4) {
+      return narrow ? "panels_mxfp4_bf16" : "panels_mxfp4_f32";
+    } else {
+      return narrow ? "panels_mxfp8_bf16" : "panels_mxfp8_f32";
+    }
+  }
+
+  static constexpr RecordShape record_shape(const Storage&, std::int64_t) {
+    return {.bytes = header_bytes + runs * code_bytes};
+  }
+
+  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
+    // A NaN among the codes would lose itself when steps are taken from it.
+    return has_nan_code(matrix, row) ? std::numeric_limits<float>::quiet_NaN() : Scales::column_scale(matrix, row);
+  }
+
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    std::array<std::int32_t, panel_columns> moved{};
+    for (std::size_t column = 0; column < rows.size(); ++column) {
+      if (rows[column] >= 0) moved[column] = Scales::moved_by(matrix, rows[column]);
+    }
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k, moved);
+    }
+  }
+
+  static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
+
+  static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
+                     std::byte* out) noexcept {
+    for (; records > 0; --records, packed += shape.bytes) {
+      for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
+        const std::byte* const codes = packed + header_bytes + run * code_bytes;
+        unpack_run(packed + run * panel_columns, codes, out);
+      }
+    }
+  }
+
+ private:
+  static constexpr bool is_fp4 = number == QuantElement::e2m1;
+  static constexpr std::int64_t runs = record_k / run_k;
+  static constexpr std::int64_t code_bytes = is_fp4 ? run_codes / 2 : run_codes;
+  static constexpr std::int64_t header_bytes = 64;
+  static constexpr std::uint8_t zero = is_fp4 ? 8 : 0x80;
+
+  // Numbers of either format times these stay normal in bf16.
+  static constexpr std::int32_t lowest = is_fp4 ? -125 : -117;
+  static constexpr std::int32_t highest = is_fp4 ? 125 : 119;
+  using Scales = MxScales<lowest, highest>;
+
+  static constexpr const CodeOrder& order =
+      std::same_as<Element, float> ? (is_fp4 ? code_order::f32_nibbles : code_order::f32_bytes)
+                                   : (is_fp4 ? code_order::bf16_nibbles : code_order::bf16_interleaved_bytes);
+
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k,
+                          const std::array<std::int32_t, panel_columns>& moved) {
+    RunCodes codes;
+    for (std::int64_t run = 0; run < runs; ++run, k += run_k) {
+      read_codes(codes, matrix, rows, k, zero);
+      for (std::size_t column = 0; column < rows.size(); ++column) {
+        const bool is_there = rows[column] >= 0 && k < matrix.columns;
+        const std::int32_t step =
+            is_there ? Scales::step(matrix.scale_code(rows[column], k / run_k), moved[column]) : -1;
+        const bool fits = Scales::is_step(step);
+        record[run * panel_columns + static_cast<std::int64_t>(column)] = static_cast<std::byte>(fits ? step : 0);
+        for (std::uint8_t& code : codes[column]) code = !fits || code == 0 ? zero : code;
+      }
+      std::byte* const to = record + header_bytes + run * code_bytes;
+      if constexpr (is_fp4) {
+        store_nibbles<order>(to, codes);
+      } else {
+        store_bytes<order>(to, codes);
+      }
+    }
+  }
+
+  template <class V>
+  [[gnu::always_inline]] static V decode(vector::Int<V> code) noexcept {
+    if constexpr (is_fp4) {
+      return e2m1_number<V>(code);
+    } else {
+      return e4m3_number<V>(code);
+    }
+  }
+
+  static bool has_nan_code(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
+    if constexpr (!is_fp4) {
+      constexpr std::int64_t chunk = 256;
+      std::uint8_t codes[chunk];
+      for (std::int64_t k = 0; k < matrix.columns; k += chunk) {
+        const std::int64_t count = std::min(chunk, matrix.columns - k);
+        matrix.codes(row, k, count, codes);
+        bool found = false;
+        for (std::int64_t i = 0; i < count; ++i) found |= (codes[i] & 0x7FU) == 0x7FU;
+        if (found) return true;
+      }
+    }
+    return false;
+  }
+
+  static void unpack_run(const std::byte* steps, const std::byte* codes, std::byte* out) noexcept {
+#if defined(POLYMOE_HAS_AVX512_CODES)
+    if constexpr (std::same_as<Element, bf16>) {
+      for (std::int64_t half = 0; half < 2; ++half, codes += code_bytes / 2, out += 1024) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(steps + half * 16));
+        const __m512i words = _mm512_castsi256_si512(_mm256_slli_epi16(_mm256_cvtepu8_epi16(bytes), 7));
+        unpack_half(codes, avx512::twice_each(words), out);
+      }
+      return;
+    }
+#endif
+    float scale[panel_columns];
+    for (std::int64_t column = 0; column < panel_columns; ++column) {
+      scale[column] = Scales::scale(std::to_integer<std::int32_t>(steps[column]));
+    }
+    if constexpr (std::same_as<Element, float>) {
+      unpack_rows<is_fp4>(codes, scale, out, [](auto code, std::int64_t) { return decode<vector::Native>(code); });
+    } else {
+      unpack_codes<order, is_fp4, Element>(
+          codes, out, [&](std::uint8_t code, std::int64_t column) { return decode<float>(code) * scale[column]; });
+    }
+  }
+
+#if defined(POLYMOE_HAS_AVX512_CODES)
+  [[gnu::always_inline]] static void unpack_half(const std::byte* codes, __m512i steps, std::byte* out) noexcept {
+    if constexpr (is_fp4) {
+      const __m512i table = avx512::load(number_words.data());
+      for (std::int64_t i = 0; i < 4; ++i) {
+        const __m512i packed = avx512::load(codes + i * 64);
+        // The upper bits of an index are not looked at: all 32 words repeat the 16.
+        const __m512i rows[4] = {packed, _mm512_srli_epi16(packed, 4), _mm512_srli_epi16(packed, 8),
+                                 _mm512_srli_epi16(packed, 12)};
+        for (std::int64_t r = 0; r < 4; ++r) {
+          const __m512i numbers = _mm512_permutexvar_epi16(rows[r], table);
+          avx512::store(out + i * 256 + r * 64, _mm512_subs_epi16(numbers, steps));
+        }
+      }
+    } else {
+      const __m512i vectors[4] = {avx512::load(number_words.data()), avx512::load(number_words.data() + 32),
+                                  avx512::load(number_words.data() + 64), avx512::load(number_words.data() + 96)};
+      const avx512::ByteTable table = avx512::ByteTable::of(vectors);
+      for (std::int64_t i = 0; i < 8; ++i) {
+        __m512i first;
+        __m512i second;
+        table.look_up(avx512::load(codes + i * 64), first, second);
+        avx512::store(out + i * 128, _mm512_subs_epi16(first, steps));
+        avx512::store(out + i * 128 + 64, _mm512_subs_epi16(second, steps));
+      }
+    }
+  }
+
+  /// Numbers times 2^highest: e2m1's 16 codes twice, or e4m3's 128 magnitudes.
+  alignas(64) static constexpr auto number_words = [] {
+    std::array<std::uint16_t, is_fp4 ? 32 : 128> all{};
+    constexpr float factor = std::bit_cast<float>(static_cast<std::uint32_t>(127 + highest) << 23);
+    for (unsigned code = 0; code < all.size(); ++code) {
+      // Clang computes no NaN at compile time, and columns with one are lost anyway.
+      if (!is_fp4 && code == 0x7F) continue;
+      const float value =
+          is_fp4 ? e2m1_decode(static_cast<std::uint8_t>(code % 16)) : e4m3_decode(static_cast<std::uint8_t>(code));
+      all[code] = bf16(value * factor).bits;
+    }
+    return all;
+  }();
+#endif
+};
+
+static_assert(Codec<MxCodec<bf16, QuantElement::e2m1>>);
+static_assert(Codec<MxCodec<float, QuantElement::f8_e4m3>>);
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout

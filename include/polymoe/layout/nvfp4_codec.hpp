@@ -1,0 +1,202 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string_view>
+
+#include "polymoe/layout/avx512_codes.hpp"
+#include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/e2m1.hpp"
+#include "polymoe/numeric/e4m3.hpp"
+#include "polymoe/quant/weight_matrix.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::inline POLYMOE_ISA::layout {
+
+/// e2m1 weights with an e4m3 scale for 16 along K and an fp32 scale for all (nvfp4_static). A record spans 32 K:
+///
+///     [2 blocks][32 scales, one byte each], [run of codes]
+///
+/// e2m1 * e4m3 is exact in bf16; the fp32 scale multiplies the sums. A scale's byte is 16 times its bf16 word without
+/// the exponent it has at least: 8 * (exponent + 9) + mantissa, subnormal e4m3 included. Blocks whose scale is 0 have
+/// codes of 0 instead, those with a negative scale codes of the other sign, and a NaN makes the column's sums NaN.
+template <class Element_>
+struct NvFp4Codec {
+  using Element = Element_;
+  static constexpr std::int64_t record_k = run_k;
+  static constexpr bool is_direct = false;
+  static constexpr bool has_column_scales = true;
+
+  static constexpr std::string_view name() { return sizeof(Element) == 2 ? "panels_nvfp4_bf16" : "panels_nvfp4_f32"; }
+
+  static constexpr RecordShape record_shape(const Storage&, std::int64_t) {
+    return {.bytes = header_bytes + run_codes / 2};
+  }
+
+  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
+    for (std::int64_t group = 0; group < matrix.groups(); ++group) {
+      if ((matrix.scale_code(row, group) & 0x7FU) == 0x7FU) return std::numeric_limits<float>::quiet_NaN();
+    }
+    return matrix.global_scale(row);
+  }
+
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      pack_record(panel, matrix, rows, k);
+    }
+  }
+
+  static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
+
+  static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
+                     std::byte* out) noexcept {
+    for (; records > 0; --records, packed += shape.bytes, out += run_bytes<Element>) unpack_run(packed, out);
+  }
+
+ private:
+  static constexpr std::int64_t block_k = 16;
+  static constexpr std::int64_t blocks = run_k / block_k;
+  static constexpr std::int64_t header_bytes = blocks * panel_columns;
+  static constexpr std::uint8_t zero = 8;  ///< -0, for the reason that MxCodec gives
+  static constexpr std::int32_t least_exponent = -9;
+  static constexpr const CodeOrder& order =
+      std::same_as<Element, float> ? code_order::f32_nibbles : code_order::bf16_nibbles;
+
+  static constexpr std::uint16_t word_of(float value) { return bf16(value).bits; }
+  static constexpr std::int32_t least_word = (127 + least_exponent) << 7;
+
+  /// Of the 128 e4m3 magnitudes.
+  static constexpr auto scale_bytes = [] {
+    std::array<std::uint8_t, 128> bytes{};
+    for (unsigned code = 1; code < 127; ++code) {
+      const std::int32_t word = word_of(e4m3_decode(static_cast<std::uint8_t>(code)));
+      bytes[code] = static_cast<std::uint8_t>((word - least_word) >> 4);
+    }
+    return bytes;
+  }();
+
+  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
+    RunCodes codes;
+    read_codes(codes, matrix, rows, k, zero);
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      for (std::size_t column = 0; column < rows.size(); ++column) {
+        const std::int64_t first = k + block * block_k;
+        const bool is_there = rows[column] >= 0 && first < matrix.columns;
+        const unsigned scale = is_there ? matrix.scale_code(rows[column], first / block_k) : 0U;
+        const unsigned magnitude = scale & 0x7FU;
+        const unsigned sign = scale >> 7 << 3;
+        record[block * panel_columns + static_cast<std::int64_t>(column)] =
+            static_cast<std::byte>(scale_bytes[magnitude]);
+        for (std::int64_t i = block * block_k; i < (block + 1) * block_k; ++i) {
+          std::uint8_t& code = codes[column][static_cast<std::size_t>(i)];
+          code = magnitude == 0 || (code & 7U) == 0 ? zero : static_cast<std::uint8_t>(code ^ sign);
+        }
+      }
+    }
+    store_nibbles<order>(record + header_bytes, codes);
+  }
+
+  static float scale(std::byte byte) noexcept {
+    const std::uint32_t word = static_cast<std::uint32_t>(least_word) + (std::to_integer<std::uint32_t>(byte) << 4);
+    return std::bit_cast<float>(word << 16);
+  }
+
+  static void unpack_run(const std::byte* record, std::byte* out) noexcept {
+    const std::byte* codes = record + header_bytes;
+#if defined(POLYMOE_HAS_AVX512_CODES)
+    if constexpr (std::same_as<Element, bf16>) {
+      for (std::int64_t half = 0; half < 2; ++half) {
+        for (std::int64_t block = 0; block < 2; ++block, codes += 128, out += 512) {
+          unpack_block(record + block * panel_columns + half * 16, codes, out);
+        }
+      }
+      return;
+    }
+#endif
+    float scales[blocks][panel_columns];
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      for (std::int64_t column = 0; column < panel_columns; ++column) {
+        scales[block][column] = scale(record[block * panel_columns + column]);
+      }
+    }
+    if constexpr (std::same_as<Element, float>) {
+      for (std::int64_t block = 0; block < blocks; ++block) {
+        unpack_rows<true>(
+            codes, scales[block], out, [](auto code, std::int64_t) { return e2m1_number<vector::Native>(code); },
+            block * block_k, (block + 1) * block_k);
+      }
+    } else {
+      for (std::size_t i = 0; i < order.size(); ++i) {
+        const CodePlace place = order[i];
+        const unsigned code = std::to_integer<unsigned>(codes[i / 2]) >> (i % 2 * 4);
+        const Element element(e2m1_number<float>(static_cast<std::int32_t>(code & 0xFU)) *
+                              scales[place.k / block_k][place.column]);
+        std::memcpy(out + element_place<Element>(place.column, place.k) * std::int64_t{sizeof(Element)}, &element,
+                    sizeof element);
+      }
+    }
+  }
+
+#if defined(POLYMOE_HAS_AVX512_CODES)
+  // bf16 words: sign | (exponent of the number + exponent and mantissa of scale or 1.5 * scale), as a subtraction of
+  // what is missing from `top`, which saturates at -0.
+  static constexpr std::int32_t top = 140 << 7;
+
+  [[gnu::always_inline]] static void unpack_block(const std::byte* scales, const std::byte* codes,
+                                                  std::byte* out) noexcept {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(scales));
+    const __m512i scale = avx512::twice_each(_mm512_castsi256_si512(_mm256_cvtepu8_epi16(bytes)));
+    const __m512i missing = _mm512_sub_epi16(_mm512_set1_epi16(top - least_word), _mm512_slli_epi16(scale, 4));
+    const __m512i missing_half =
+        _mm512_sub_epi16(missing, _mm512_permutexvar_epi16(scale, avx512::load(tables.half.data())));
+    const __m512i exponents = avx512::load(tables.exponent.data());
+    const __m512i is_half = avx512::load(tables.is_half.data());
+    for (std::int64_t i = 0; i < 2; ++i) {
+      const __m512i packed = avx512::load(codes + i * 64);
+      const __m512i rows[4] = {packed, _mm512_srli_epi16(packed, 4), _mm512_srli_epi16(packed, 8),
+                               _mm512_srli_epi16(packed, 12)};
+      for (std::int64_t r = 0; r < 4; ++r) {
+        const __m512i exponent = _mm512_permutexvar_epi16(rows[r], exponents);
+        const __m512i mask = _mm512_permutexvar_epi16(rows[r], is_half);
+        avx512::store(out + i * 256 + r * 64, _mm512_subs_epi16(exponent, avx512::choose(mask, missing_half, missing)));
+      }
+    }
+  }
+
+  struct Tables {
+    alignas(64) std::array<std::uint16_t, 32> exponent{};  ///< sign and `top` with the number's exponent added
+    alignas(64) std::array<std::uint16_t, 32> is_half{};   ///< ones where the number's mantissa is 1.5
+    alignas(64) std::array<std::uint16_t, 32> half{};      ///< word(1.5 * scale) - word(scale), by the scale's mantissa
+  };
+
+  static constexpr Tables tables = [] {
+    Tables made;
+    for (unsigned i = 0; i < 32; ++i) {
+      const unsigned magnitude = i % 8;
+      const std::int32_t exponent =
+          static_cast<std::int32_t>(word_of(e2m1_decode(static_cast<std::uint8_t>(magnitude))) >> 7) - 127;
+      const std::int32_t word = magnitude == 0 ? 0 : top + exponent * 128;
+      made.exponent[i] = static_cast<std::uint16_t>((i % 16 / 8 << 15) | static_cast<unsigned>(word));
+      made.is_half[i] = magnitude == 3 || magnitude == 5 || magnitude == 7 ? 0xFFFF : 0;
+      const float scale = 1.0F + static_cast<float>(i % 8) / 8.0F;
+      made.half[i] = static_cast<std::uint16_t>(word_of(1.5F * scale) - word_of(scale));
+    }
+    return made;
+  }();
+#endif
+};
+
+static_assert(Codec<NvFp4Codec<bf16>>);
+static_assert(Codec<NvFp4Codec<float>>);
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout
