@@ -29,5 +29,11 @@ trap 'rm -rf "$output"' EXIT
 echo "backends of this CPU: $(build/examples/polymoe-run --list-backends | paste -sd' ')"
 build/examples/polymoe-run "$layer" -o "$output/output.safetensors" --explain --repeat 10
 
-heading "Text from a small trained model (examples/lm)"
-build/examples/polymoe-lm --model examples/data/tiny_moe --prompt "The " --generate 200
+heading "Text from a small trained model, and its cross entropy on text that it has not seen (examples/lm)"
+model=examples/data/tiny_moe
+build/examples/polymoe-lm --model "$model" --prompt "In the beginning " --generate 300 --temperature 0.7 --seed 1 \
+  --eval "$model/valid.txt"
+
+heading "The same with four-bit experts (all schemes: docs/tiny_moe_schemes.md)"
+build/examples/polymoe-lm --model "$model" --scheme nvfp4 --prompt "In the beginning " --generate 300 --temperature 0.7 \
+  --seed 1 --eval "$model/valid.txt"
