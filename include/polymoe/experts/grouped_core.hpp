@@ -343,7 +343,7 @@ class GroupedCore {
     microkernel::WeightStream first_stream(const Ticket& ticket) const noexcept {
       const bool reads_w13 = ticket.stage == Stage::whole || ticket.stage == Stage::first;
       if (reads_w13) return w13_stream(chunk(ticket), ticket.part, ticket.parts);
-      if (ticket.stage == Stage::second) return w2_stream(chunk(ticket), call_.units() * ticket.part / ticket.parts);
+      if (ticket.stage == Stage::second) return w2_stream(chunk(ticket), second_units(ticket.part, ticket.parts));
       return {};
     }
 
@@ -356,15 +356,23 @@ class GroupedCore {
                                                microkernel::RowBlocks(chunk.rows));
     }
 
-    /// Panels of units [unit, end): where chunks are chained each unit is a stream of its own.
-    microkernel::WeightStream w2_stream(const Chunk& chunk, std::int64_t unit, std::int64_t end) const noexcept {
-      const layout::PanelMatrix& w2 = self_.expert_.w2;
-      const std::int64_t begin = w2.panels * unit / call_.units();
-      return weight_stream<Microkernel, Codec>(w2, weights(chunk), begin, w2.panels * end / call_.units() - begin,
-                                               microkernel::RowBlocks(chunk.rows));
+    /// A run of units of the second product that is one stream.
+    struct Units {
+      std::int64_t begin = 0;
+      std::int64_t end = 0;
+    };
+
+    /// The first run of a part: all of it, but where chunks are chained each unit is a stream of its own.
+    Units second_units(std::int64_t part, std::int64_t parts) const noexcept {
+      const std::int64_t begin = call_.units() * part / parts;
+      return {begin, call_.chained ? begin + 1 : call_.units() * (part + 1) / parts};
     }
-    microkernel::WeightStream w2_stream(const Chunk& chunk, std::int64_t unit) const noexcept {
-      return w2_stream(chunk, unit, unit + 1);
+
+    microkernel::WeightStream w2_stream(const Chunk& chunk, const Units& units) const noexcept {
+      const layout::PanelMatrix& w2 = self_.expert_.w2;
+      const std::int64_t begin = w2.panels * units.begin / call_.units();
+      return weight_stream<Microkernel, Codec>(w2, weights(chunk), begin, w2.panels * units.end / call_.units() - begin,
+                                               microkernel::RowBlocks(chunk.rows));
     }
 
     void perform(const Ticket& ticket) noexcept {
@@ -380,7 +388,7 @@ class GroupedCore {
       switch (ticket.stage) {
         case Stage::whole:
           gather(chunk, blocks, activations, intermediate, 0, 1);
-          first(chunk, blocks, activations, intermediate, wide, 0, 1, w2_stream(chunk, 0));
+          first(chunk, blocks, activations, intermediate, wide, 0, 1, w2_stream(chunk, second_units(0, 1)));
           if constexpr (quantizes) quantize(blocks, intermediate, wide, 0, 1);
           second(ticket.chunk, chunk, blocks, intermediate, 0, 1);
           chunk.second_done.store(1, std::memory_order_release);
@@ -535,18 +543,17 @@ class GroupedCore {
     void second(std::int64_t index, const Chunk& chunk, const microkernel::RowBlocks& blocks,
                 const std::byte* intermediate, std::int64_t part, std::int64_t parts) noexcept {
       if (measures && call_.measuring) return;
-      const std::int64_t begin = call_.units() * part / parts;
       const std::int64_t end = call_.units() * (part + 1) / parts;
-      const std::int64_t at_once = call_.chained ? 1 : end - begin;
       const auto multiply = [&](const Finish& finish) {
-        for (std::int64_t unit = begin; unit < end; unit += at_once) {
-          const bool is_last = unit + at_once >= end;
-          Product work = product(self_.expert_.w2, chunk, blocks, intermediate, w2_stream(chunk, unit, unit + at_once),
-                                 is_last ? following_ : w2_stream(chunk, unit + 1));
+        for (Units now = second_units(part, parts); now.begin < end; ++now.begin, ++now.end) {
+          const bool is_last = now.end == end;
+          Product work = product(self_.expert_.w2, chunk, blocks, intermediate, w2_stream(chunk, now),
+                                 is_last ? following_ : w2_stream(chunk, {now.end, now.end + 1}));
           work.finish = finish;
-          if (call_.chained) wait_for(call_.memory.chain[unit], static_cast<std::int32_t>(index));
+          if (call_.chained) wait_for(call_.memory.chain[now.begin], static_cast<std::int32_t>(index));
           multiply_panels<Microkernel, Codec>(work, memory_, prefetcher_);
-          if (call_.chained) call_.memory.chain[unit].fetch_add(1, std::memory_order_release);
+          if (!call_.chained) break;
+          call_.memory.chain[now.begin].fetch_add(1, std::memory_order_release);
         }
       };
       const RoutedRow* const rows = call_.memory.plan.rows(chunk);
