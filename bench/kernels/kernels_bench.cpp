@@ -59,7 +59,7 @@ void multiply(benchmark::State& state, std::int64_t rows, std::int64_t steps, st
     for (std::int64_t panel = 0; panel < panels; ++panel) {
       Block block;
       block.activations = activations.data();
-      block.next_rows = blocks.blocks == 2 ? blocks.block_bytes(steps) : 0;
+      block.next_rows = blocks.blocks == 2 ? blocks.next_block(0, steps) : 0;
       block.height = blocks.height;
       block.weights = weights.data() + panel * panel_bytes;
       block.steps = steps;

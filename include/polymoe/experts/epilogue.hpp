@@ -77,10 +77,12 @@ struct PlaceInOperand {
   std::byte* intermediate;
   std::int64_t steps;  ///< K steps of the second product
 
-  Element* operator()(const microkernel::RowBlocks& blocks, std::int64_t row, std::int64_t column) const noexcept {
+  /// Row `i` of block `block`, which is row `row` of the chunk.
+  Element* operator()(const microkernel::RowBlocks& blocks, std::int64_t block, std::int64_t i, std::int64_t,
+                      std::int64_t column) const noexcept {
     constexpr std::int64_t of_step = microkernel::step_k<Element>;
-    std::byte* const step = intermediate + blocks.offset(row, column / of_step, steps);
-    return reinterpret_cast<Element*>(step) + column % of_step;
+    std::byte* const step = intermediate + blocks.block_offset(block, column / of_step, steps);
+    return reinterpret_cast<Element*>(step + i * microkernel::row_step_bytes) + column % of_step;
   }
 };
 
@@ -90,7 +92,8 @@ struct PlaceInRows {
   float* rows;
   std::int64_t stride;
 
-  float* operator()(const microkernel::RowBlocks&, std::int64_t row, std::int64_t column) const noexcept {
+  float* operator()(const microkernel::RowBlocks&, std::int64_t, std::int64_t, std::int64_t row,
+                    std::int64_t column) const noexcept {
     return rows + row * stride + column;
   }
 };
@@ -113,29 +116,24 @@ struct Activate {
     const float* const tail = self.tails.of(sums.panel);
     constexpr std::int64_t values = Functor::gated ? layout::panel_columns / 2 : layout::panel_columns;
     const std::int64_t first = sums.panel * values;
-    for (std::int64_t row = 0; row < sums.rows; ++row) {
-      const float scale = self.row_scales != nullptr ? self.row_scales[sums.first_row + row]
-                          : self.weight_on_input     ? self.rows[sums.first_row + row].weight
+    sums.for_rows([&](std::int64_t row, std::int64_t block, std::int64_t i, const float* left, const float* right) {
+      const float scale = self.row_scales != nullptr ? self.row_scales[row]
+                          : self.weight_on_input     ? self.rows[row].weight
                                                      : 1.0F;
-      const float* const left = sums.row(row, 0);
-      const float* const right = sums.row(row, 1);
+      const auto place = [&](std::int64_t column) { return self.intermediate(sums.blocks, block, i, row, column); };
       if constexpr (Functor::gated) {
-        self.gated_row(left, right, tail, scale, self.place(sums, row, first));
+        self.gated_row(left, right, tail, scale, place(first));
       } else {
-        self.plain_row(left, tail, scale, self.place(sums, row, first));
-        self.plain_row(right, tail + microkernel::tile_columns, scale,
-                       self.place(sums, row, first + microkernel::tile_columns));
+        self.plain_row(left, tail, scale, place(first));
+        self.plain_row(right, tail + microkernel::tile_columns, scale, place(first + microkernel::tile_columns));
       }
-      if (first + values > self.intermediate_size) self.clear_tail(sums, row, first + values);
-    }
+      for (std::int64_t column = self.intermediate_size; column < first + values; ++column) {
+        *place(column) = Element(0.0F);
+      }
+    });
   }
 
  private:
-  /// Where value `column` of a row stands.
-  Element* place(const PanelSums& sums, std::int64_t row, std::int64_t column) const noexcept {
-    return intermediate(sums.blocks, sums.first_row + row, column);
-  }
-
   [[gnu::always_inline]] void gated_row(const float* gate, const float* up, const float* tail, float scale,
                                         Element* out) const noexcept {
     finish_sums<V, Sum>(gate, tail, tails.has_scales, scale, [&](std::int64_t column, V g) {
@@ -152,10 +150,6 @@ struct Activate {
     finish_sums<V, Sum>(sums, tail, tails.has_scales, scale,
                         [&](std::int64_t column, V z) { vector::store(out + column, functor.apply(z)); });
   }
-
-  void clear_tail(const PanelSums& sums, std::int64_t row, std::int64_t end) const noexcept {
-    for (std::int64_t i = intermediate_size; i < end; ++i) *place(sums, row, i) = Element(0.0F);
-  }
 };
 
 /// The second product's end where every slot has a place of its own: c * (sum + b2).
@@ -166,22 +160,22 @@ struct FillSlots {
   bool weight_on_input;
   const float* row_scales;  ///< of the chunk's rows, or null
   float* slots;             ///< [T * slots_per_token, stride]
-  std::int64_t stride;      ///< H, padded to whole panels
+  std::int64_t stride;      ///< H in whole panels, and at least one more
 
   static void finish(const void* context, const PanelSums& sums) noexcept {
     const auto& self = *static_cast<const FillSlots*>(context);
     const float* const tail = self.tails.of(sums.panel);
-    for (std::int64_t row = 0; row < sums.rows; ++row) {
-      const RoutedRow& routed = self.rows[sums.first_row + row];
+    sums.for_rows([&](std::int64_t row, std::int64_t, std::int64_t, const float* left, const float* right) {
+      const RoutedRow& routed = self.rows[row];
       const V weight(self.weight_on_input ? 1.0F : routed.weight);
-      const float scale = self.row_scales != nullptr ? self.row_scales[sums.first_row + row] : 1.0F;
+      const float scale = self.row_scales != nullptr ? self.row_scales[row] : 1.0F;
       float* const out = self.slots + routed.slot * self.stride + sums.panel * layout::panel_columns;
       for (std::int64_t half = 0; half < 2; ++half) {
         const std::int64_t offset = half * microkernel::tile_columns;
-        finish_sums<V, Sum>(sums.row(row, half), tail + offset, self.tails.has_scales, scale,
+        finish_sums<V, Sum>(half == 0 ? left : right, tail + offset, self.tails.has_scales, scale,
                             [&](std::int64_t column, V y) { vector::store(out + offset + column, weight * y); });
       }
-    }
+    });
   }
 };
 
@@ -201,17 +195,21 @@ struct AddToSums {
     const auto& self = *static_cast<const AddToSums*>(context);
     const float* const tail = self.tails.of(sums.panel);
     const std::int64_t first = sums.panel * layout::panel_columns;
-    for (std::int64_t row = 0; row < sums.rows; ++row) {
-      const RoutedRow& routed = self.rows[sums.first_row + row];
+    sums.for_rows([&](std::int64_t row, std::int64_t, std::int64_t, const float* left, const float* right) {
+      const RoutedRow& routed = self.rows[row];
       const V weight(self.weight_on_input ? 1.0F : routed.weight);
-      const float scale = self.row_scales != nullptr ? self.row_scales[sums.first_row + row] : 1.0F;
+      const float scale = self.row_scales != nullptr ? self.row_scales[row] : 1.0F;
       alignas(64) float finished[layout::panel_columns];
       float* const sum =
           self.sums_of_tokens + (routed.is_first && routed.is_last ? 0 : routed.token * self.stride + first);
       float* const to = routed.is_last ? finished : sum;
+      // Tokens of an expert are anywhere: their sums come from afar, and the next panel's are needed soon.
+      for (std::int64_t line = 0; line < layout::panel_columns; line += 16) {
+        __builtin_prefetch(sum + layout::panel_columns + line, 0, 2);
+      }
       for (std::int64_t half = 0; half < 2; ++half) {
         const std::int64_t offset = half * microkernel::tile_columns;
-        finish_sums<V, Sum>(sums.row(row, half), tail + offset, self.tails.has_scales, scale,
+        finish_sums<V, Sum>(half == 0 ? left : right, tail + offset, self.tails.has_scales, scale,
                             [&](std::int64_t column, V y) {
                               V value = weight * y;
                               if (!routed.is_first) value = vector::load<V>(sum + offset + column) + value;
@@ -222,7 +220,7 @@ struct AddToSums {
         const std::int64_t columns = std::min(layout::panel_columns, self.out.columns - first);
         store_row<V>(self.out, routed.token, first, finished, columns);
       }
-    }
+    });
   }
 };
 

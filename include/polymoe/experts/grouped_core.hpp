@@ -118,13 +118,15 @@ class GroupedCore {
   }
   std::int64_t first_steps() const noexcept { return expert_.w13.depth / k_of_step; }
   std::int64_t second_steps() const noexcept { return expert_.w2.depth / k_of_step; }
-  std::int64_t padded_hidden_size() const noexcept { return expert_.w2.panels * layout::panel_columns; }
+  /// Floats from one row of results to the next: whole panels, and one panel more, so that the rows of a panel do not
+  /// all fall into the same sets of a cache where H is a power of two.
+  std::int64_t results_stride() const noexcept { return (expert_.w2.panels + 1) * layout::panel_columns; }
 
   bool fills_slots(std::int64_t tokens) const noexcept {
     return slots_per_row() > 1 && slots_bytes(tokens) <= slots_limit;
   }
   std::int64_t slots_bytes(std::int64_t tokens) const noexcept {
-    return tokens * slots_per_row() * padded_hidden_size() * std::int64_t{sizeof(float)};
+    return tokens * slots_per_row() * results_stride() * std::int64_t{sizeof(float)};
   }
 
   /// The pieces of the workspace. Every size grows with the number of tokens, so that a workspace for more tokens
@@ -482,10 +484,10 @@ class GroupedCore {
           self_.expert_.w13.panels * layout::panel_columns / (self_.layer_.shape.gated ? 2 : 1);
       for (std::int64_t block = begin; block < end; ++block) {
         const std::int64_t rows = blocks.rows_in(block);
-        std::byte* const first = intermediate + block * blocks.block_bytes(steps);
         for (std::int64_t step = 0; step < steps; ++step) {
           const std::int64_t kept = (step + 1) * k_of_step <= written ? rows : 0;
-          std::memset(first + step * blocks.step_bytes() + kept * microkernel::row_step_bytes, 0,
+          if (kept == blocks.height) continue;
+          std::memset(intermediate + blocks.block_offset(block, step, steps) + kept * microkernel::row_step_bytes, 0,
                       static_cast<std::size_t>((blocks.height - kept) * microkernel::row_step_bytes));
         }
       }
@@ -563,11 +565,11 @@ class GroupedCore {
       const PanelTails end_tails = tails(self_.expert_.w2, chunk);
       if (call_.fills_slots) {
         const FillSlots<V, Sum> end_of_panel{end_tails,  rows,    weight_on_input,
-                                             row_scales, results, self_.padded_hidden_size()};
+                                             row_scales, results, self_.results_stride()};
         multiply({&end_of_panel, &FillSlots<V, Sum>::finish});
       } else {
         const AddToSums<V, Sum> end_of_panel{
-            end_tails, rows, weight_on_input, row_scales, results, self_.padded_hidden_size(), call_.out};
+            end_tails, rows, weight_on_input, row_scales, results, self_.results_stride(), call_.out};
         multiply({&end_of_panel, &AddToSums<V, Sum>::finish});
       }
     }
@@ -601,7 +603,7 @@ class GroupedCore {
       constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
       alignas(64) float sums[256];
       std::fill(sums, sums + count + (width - count % width) % width, 0.0F);
-      const std::int64_t stride = self_.padded_hidden_size();
+      const std::int64_t stride = self_.results_stride();
       const LayerShape& shape = self_.layer_.shape;
       const float* slot =
           reinterpret_cast<const float*>(call_.memory.results) + t * shape.slots_per_token() * stride + column;

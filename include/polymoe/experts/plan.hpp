@@ -46,7 +46,7 @@ struct Chunk {
 };
 
 /// The most rows of a chunk. More rows use each weight byte more often; fewer keep a step's operands in L2.
-inline constexpr std::int64_t chunk_rows_limit = 512;
+inline constexpr std::int64_t chunk_rows_limit = 320;
 
 class Plan {
  public:

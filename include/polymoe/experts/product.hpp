@@ -19,13 +19,23 @@ struct PanelSums {
   microkernel::RowBlocks blocks;
   const std::byte* first = nullptr;  ///< [blocks][2][height][16] fp32
   std::int64_t panel = 0;
-  std::int64_t first_row = 0;  ///< of the chunk
-  std::int64_t rows = 0;       ///< without padding
+  std::int64_t first_block = 0;  ///< of the chunk
+  std::int64_t first_row = 0;    ///< of the chunk
+  std::int64_t rows = 0;         ///< without padding
 
-  const float* row(std::int64_t row, std::int64_t half) const noexcept {
-    const std::int64_t tile = row / blocks.height * 2 + half;
-    return reinterpret_cast<const float*>(first + tile * blocks.sums_tile_bytes() +
-                                          row % blocks.height * microkernel::row_step_bytes);
+  /// Calls f(row of the chunk, its block, its row in the block, 16 sums of the panel's first half, 16 of the second).
+  template <class F>
+  [[gnu::always_inline]] void for_rows(F f) const noexcept {
+    const std::byte* tile = first;
+    std::int64_t block = first_block;
+    for (std::int64_t row = 0; row < rows; ++block, tile += 2 * blocks.sums_tile_bytes()) {
+      const std::int64_t of_block = std::min(blocks.height, rows - row);
+      const auto* left = reinterpret_cast<const float*>(tile);
+      const auto* right = reinterpret_cast<const float*>(tile + blocks.sums_tile_bytes());
+      for (std::int64_t i = 0; i < of_block; ++i, ++row, left += 16, right += 16) {
+        f(first_row + row, block, i, left, right);
+      }
+    }
   }
 };
 
@@ -61,7 +71,7 @@ struct WorkerMemory {
 
 /// Activations up to this size stay in L2 while panel after panel is multiplied; larger ones are read block by block of
 /// K, each of which serves a group of panels.
-inline constexpr std::int64_t resident_activation_bytes = 1024 * 1024;
+inline constexpr std::int64_t resident_activation_bytes = 1280 * 1024;
 
 /// The order in which a run of panels is read for `blocks` of rows.
 template <class Microkernel, class Codec>
@@ -83,6 +93,13 @@ microkernel::WeightStream weight_stream(const layout::PanelMatrix& matrix, const
           .group = std::clamp<std::int64_t>(group, 1, std::max<std::int64_t>(panels, 1))};
 }
 
+/// Few rows wait for memory alone. With more of them a prefetch that waits holds up the products behind it, because
+/// tile registers are not renamed far ahead: so prefetches are spread out, and the hardware fetches every second line.
+constexpr microkernel::PrefetchPlan prefetch_plan(std::int64_t calls) {
+  return calls > 1 ? microkernel::PrefetchPlan{.blocks_ahead = 2, .together = 2, .stride = 2}
+                   : microkernel::PrefetchPlan{.blocks_ahead = 2, .together = 8, .stride = 1};
+}
+
 /// Multiplies, and hands finished sums to product.finish.
 template <class Microkernel, class Codec>
 void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& memory,
@@ -95,12 +112,12 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
   const microkernel::RowBlocks& blocks = product.blocks;
   const std::int64_t at_a_time = blocks.blocks_at_a_time();
   const std::int64_t calls = blocks.blocks / at_a_time;
-  const std::int64_t row_block_bytes = blocks.block_bytes(product.steps);
   const std::int64_t call_sums_bytes = 2 * at_a_time * blocks.sums_tile_bytes();
 
   microkernel::WeightStream order = product.weights;
-  prefetcher.begin(order, product.next);
-  prefetcher.pace(order.block_bytes, calls * (order.block_bytes / record_bytes) * steps_of_record);
+  prefetcher.begin(order, product.next, prefetch_plan(calls));
+  prefetcher.pace(order.block_bytes,
+                  calls * (order.block_bytes / record_bytes) * steps_of_record * Microkernel::prefetches_of_step);
   // Sums of few rows never leave the registers where the weights need no unpacking.
   if (Codec::is_direct && calls == 1) order.block_bytes = order.panel_bytes;
 
@@ -116,6 +133,13 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
       }
     }
     std::int64_t step = cursor.block() * (order.block_bytes / record_bytes) * steps_of_record;
+    // Where activations are too many to stay in L2, those of the next block of K come while this one is multiplied, each
+    // call and panel fetching a part.
+    const std::int64_t later_step =
+        cursor.in_last_block() ? 0 : step + order.block_bytes / record_bytes * steps_of_record;
+    const std::int64_t later_bytes = (blocks.next_block(later_step, product.steps) / order.group + 63) / 64 * 64;
+    const std::int64_t later_offset =
+        blocks.block_offset(0, later_step, product.steps) + cursor.panel_in_group() * blocks.blocks * later_bytes;
     const std::byte* packed = cursor.address();
     for (std::int64_t records = cursor.bytes() / record_bytes; records > 0;) {
       const std::int64_t now = std::min(records, records_at_once);
@@ -130,22 +154,28 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
       const bool is_last = cursor.in_last_block() && records == 0;
       for (std::int64_t call = 0; call < calls; ++call) {
         Block block;
-        block.activations = product.activations + call * at_a_time * row_block_bytes + step * blocks.step_bytes();
-        block.next_rows = at_a_time == 2 ? row_block_bytes : 0;
+        block.activations = product.activations + blocks.block_offset(call * at_a_time, step, product.steps);
+        block.next_rows = at_a_time == 2 ? blocks.next_block(step, product.steps) : 0;
         block.height = blocks.height;
         block.weights = weights;
         block.steps = now * steps_of_record;
+        block.weights_stay = calls > 1;
         block.sums = panel_sums + call * call_sums_bytes;
         block.next_sums = step > 0 && call + 1 < calls ? block.sums + call_sums_bytes : nullptr;
+        if (order.group > 1) {
+          block.later_activations = product.activations + later_offset + call * at_a_time * later_bytes;
+          block.later_bytes = at_a_time * later_bytes;
+        }
         if (step == 0) {
           Microkernel::template multiply<false>(block, prefetcher);
         } else {
           Microkernel::template multiply<true>(block, prefetcher);
         }
         if (is_last) {
-          const std::int64_t first_row = call * at_a_time * blocks.height;
+          const std::int64_t first_block = call * at_a_time;
+          const std::int64_t first_row = first_block * blocks.height;
           product.finish.function(product.finish.context,
-                                  {blocks, block.sums, product.first_panel + cursor.panel(), first_row,
+                                  {blocks, block.sums, product.first_panel + cursor.panel(), first_block, first_row,
                                    std::min(blocks.rows - first_row, at_a_time * blocks.height)});
         }
       }

@@ -54,8 +54,8 @@ void gather_blocks(const TokensView& hidden_states, const RoutedRow* rows, const
     for (std::int64_t i = 0; i < count; ++i) {
       sources[static_cast<std::size_t>(i)] = hidden_states.row(rows[block * blocks.height + i].token);
     }
-    std::byte* to = activations + block * blocks.block_bytes(steps);
     for (std::int64_t step = 0; step < steps; ++step) {
+      std::byte* to = activations + blocks.block_offset(block, step, steps);
       const std::int64_t k = step * elements_of_step;
       for (std::int64_t i = 0; i < blocks.height; ++i, to += microkernel::row_step_bytes) {
         const std::int64_t left = hidden_states.columns - k;

@@ -77,9 +77,8 @@ float store_quantized_row(float* values, std::int64_t n, float scale, const micr
 inline void clear_filling_rows(const microkernel::RowBlocks& blocks, std::int64_t block, std::int64_t steps,
                                std::byte* operand) noexcept {
   const std::int64_t rows = blocks.rows_in(block);
-  std::byte* const first = operand + block * blocks.block_bytes(steps);
   for (std::int64_t step = 0; step < steps && rows < blocks.height; ++step) {
-    std::memset(first + step * blocks.step_bytes() + rows * microkernel::row_step_bytes, 0,
+    std::memset(operand + blocks.block_offset(block, step, steps) + rows * microkernel::row_step_bytes, 0,
                 static_cast<std::size_t>((blocks.height - rows) * microkernel::row_step_bytes));
   }
 }

@@ -38,21 +38,25 @@ struct AmxKernel {
 
   /// Configures the tiles of this thread for blocks of `height` rows as long as it lives.
   using Session = AmxSession;
+  /// Calls of the prefetcher in a step.
+  static constexpr std::int64_t prefetches_of_step = 2;
 
   template <bool accumulate>
   static void multiply(const Block& block, Prefetcher& prefetcher) noexcept {
     // The tile intrinsics do not tell the compiler that they read and write memory.
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (block.next_rows != 0) {
-      two_blocks<accumulate>(block, prefetcher);
-    } else {
+    if (block.next_rows == 0) {
       one_block<accumulate>(block, prefetcher);
+    } else if (block.weights_stay) {
+      two_blocks<accumulate, true>(block, prefetcher);
+    } else {
+      two_blocks<accumulate, false>(block, prefetcher);
     }
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 
  private:
-  template <bool accumulate>
+  template <bool accumulate, bool weights_stay>
   static void two_blocks(const Block& block, Prefetcher& prefetcher) noexcept {
     const std::byte* a0 = block.activations;
     const std::byte* a1 = a0 + block.next_rows;
@@ -60,42 +64,43 @@ struct AmxKernel {
     const std::int64_t a_step = block.height * row_step_bytes;
     std::byte* const sums = block.sums;
     const std::int64_t tile = a_step;
-
-    if constexpr (!accumulate) {
+    if constexpr (accumulate) {
+      _tile_stream_loadd(0, sums, 64);
+      _tile_stream_loadd(1, sums + tile, 64);
+      _tile_stream_loadd(2, sums + 2 * tile, 64);
+      _tile_stream_loadd(3, sums + 3 * tile, 64);
+    } else {
       _tile_zero(0);
       _tile_zero(1);
       _tile_zero(2);
       _tile_zero(3);
     }
-    _tile_stream_loadd(4, a0, 64);
-    _tile_loadd(6, b, 64);
-    if constexpr (accumulate) _tile_stream_loadd(0, sums, 64);
-    Products::product_0();
-    _tile_loadd(7, b + weight_tile_bytes, 64);
-    if constexpr (accumulate) _tile_stream_loadd(1, sums + tile, 64);
-    Products::product_1();
-    _tile_stream_loadd(5, a1, 64);
-    if constexpr (accumulate) _tile_stream_loadd(2, sums + 2 * tile, 64);
-    Products::product_2();
-    if constexpr (accumulate) _tile_stream_loadd(3, sums + 3 * tile, 64);
-    Products::product_3();
-    prefetcher.step();
-
-    SumsPrefetch next_sums(block.next_sums, 4 * tile, block.steps - 1);
-    for (std::int64_t step = 1; step < block.steps; ++step) {
+    SpreadPrefetch<3> next_sums(block.next_sums, 4 * tile, block.steps);
+    SpreadPrefetch<2> later(block.later_activations, block.later_bytes, block.steps);
+    for (std::int64_t step = 0; step < block.steps; ++step) {
+      if constexpr (weights_stay) {
+        _tile_loadd(6, b, 64);
+      } else {
+        _tile_stream_loadd(6, b, 64);
+      }
+      _tile_stream_loadd(4, a0, 64);
+      Products::product_0();
+      prefetcher.step();
+      if constexpr (weights_stay) {
+        _tile_loadd(7, b + weight_tile_bytes, 64);
+      } else {
+        _tile_stream_loadd(7, b + weight_tile_bytes, 64);
+      }
+      Products::product_1();
+      next_sums.step();
+      _tile_stream_loadd(5, a1, 64);
+      Products::product_2();
+      later.step();
+      prefetcher.step();
+      Products::product_3();
       a0 += a_step;
       a1 += a_step;
       b += weight_step_bytes;
-      _tile_stream_loadd(4, a0, 64);
-      _tile_loadd(6, b, 64);
-      _tile_loadd(7, b + weight_tile_bytes, 64);
-      _tile_stream_loadd(5, a1, 64);
-      Products::product_0();
-      Products::product_1();
-      Products::product_2();
-      Products::product_3();
-      next_sums.step();
-      prefetcher.step();
     }
     _tile_stored(0, sums, 64);
     _tile_stored(1, sums + tile, 64);
@@ -117,13 +122,14 @@ struct AmxKernel {
     }
     for (std::int64_t step = 0; step < block.steps; ++step) {
       _tile_loadd(4, a, 64);
-      _tile_loadd(6, b, 64);
+      _tile_stream_loadd(6, b, 64);
       Products::product_0();
-      _tile_loadd(7, b + weight_tile_bytes, 64);
+      prefetcher.step();
+      _tile_stream_loadd(7, b + weight_tile_bytes, 64);
       Products::product_1();
+      prefetcher.step();
       a += a_step;
       b += weight_step_bytes;
-      prefetcher.step();
     }
     _tile_stored(0, block.sums, 64);
     _tile_stored(1, block.sums + a_step, 64);

@@ -44,23 +44,24 @@ class AmxSession {
   std::int64_t height_ = 0;
 };
 
-/// Brings the sums of the next call into L1, spread over the steps of this one.
-class SumsPrefetch {
+/// Brings what a later call reads nearer, spread over the steps of this one: to L1 (locality 3) or L2 (2).
+template <int locality>
+class SpreadPrefetch {
  public:
-  SumsPrefetch(const std::byte* next, std::int64_t bytes, std::int64_t steps) noexcept
-      : at_(next), left_(next == nullptr ? 0 : bytes), stride_(steps > 0 ? (bytes / 64 + steps - 1) / steps * 64 : 0) {}
+  SpreadPrefetch(const std::byte* first, std::int64_t bytes, std::int64_t steps) noexcept
+      : at_(first), left_(first == nullptr ? 0 : bytes), of_step_((bytes / 64 + steps - 1) / steps * 64) {}
 
   [[gnu::always_inline]] void step() noexcept {
     if (left_ <= 0) return;
-    for (std::int64_t line = 0; line < stride_; line += 64) __builtin_prefetch(at_ + line, 0, 3);
-    at_ += stride_;
-    left_ -= stride_;
+    for (std::int64_t line = 0; line < of_step_; line += 64) __builtin_prefetch(at_ + line, 0, locality);
+    at_ += of_step_;
+    left_ -= of_step_;
   }
 
  private:
   const std::byte* at_;
   std::int64_t left_;
-  std::int64_t stride_;
+  std::int64_t of_step_;
 };
 
 }  // namespace polymoe::inline POLYMOE_ISA::microkernel

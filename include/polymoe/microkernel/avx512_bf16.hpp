@@ -29,6 +29,7 @@ struct Avx512Bf16 {
   using Sum = float;
   using Session = NoSession;
   static constexpr std::int64_t block_steps = 16;
+  static constexpr std::int64_t prefetches_of_step = 1;
   static constexpr double flops_per_microsecond = 2.5e5;  ///< of one core, roughly
   static constexpr std::int64_t rows = 8;
 

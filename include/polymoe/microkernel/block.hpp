@@ -27,8 +27,16 @@ inline constexpr std::int64_t weight_step_bytes = 2 * weight_tile_bytes;
 template <class Element>
 inline constexpr std::int64_t step_k = row_step_bytes / static_cast<std::int64_t>(sizeof(Element));
 
+/// The most K steps of which all rows are stored together, where there are more than two blocks of rows.
+inline constexpr std::int64_t steps_together = 16;
+
 /// How a number of activation rows is cut into blocks of at most 16, all of the same height, which microkernels take
-/// one (up to 16 rows) or two at a time. A block is stored step by step: [K steps][height][64 bytes].
+/// one (up to 16 rows) or two at a time, and how they are stored:
+///
+///     [runs of K steps][blocks][K steps of the run][height][64 bytes]
+///
+/// A run is all of K for one or two blocks, else 16 steps: what is multiplied by a block of weights is one run of bytes
+/// then, which cannot fall into a few sets of a cache only, as blocks of a power of two of steps would.
 struct RowBlocks {
   std::int64_t rows = 0;
   std::int64_t blocks = 0;
@@ -43,12 +51,23 @@ struct RowBlocks {
   std::int64_t blocks_at_a_time() const noexcept { return std::min<std::int64_t>(blocks, 2); }
   std::int64_t padded_rows() const noexcept { return blocks * height; }
   std::int64_t step_bytes() const noexcept { return height * row_step_bytes; }
-  std::int64_t block_bytes(std::int64_t steps) const noexcept { return steps * step_bytes(); }
   std::int64_t bytes(std::int64_t steps) const noexcept { return padded_rows() * steps * row_step_bytes; }
+
+  /// Bytes from one block to the next at step `step` of `steps`.
+  std::int64_t next_block(std::int64_t step, std::int64_t steps) const noexcept {
+    return (blocks <= 2 ? steps : std::min(steps_together, steps - step / steps_together * steps_together)) *
+           step_bytes();
+  }
+
+  /// Where step `step` of a block is stored.
+  std::int64_t block_offset(std::int64_t block, std::int64_t step, std::int64_t steps) const noexcept {
+    const std::int64_t first = blocks <= 2 ? 0 : step / steps_together * steps_together;
+    return first * padded_rows() * row_step_bytes + block * next_block(step, steps) + (step - first) * step_bytes();
+  }
 
   /// Where step `step` of row `row` is stored.
   std::int64_t offset(std::int64_t row, std::int64_t step, std::int64_t steps) const noexcept {
-    return row / height * block_bytes(steps) + step * step_bytes() + row % height * row_step_bytes;
+    return block_offset(row / height, step, steps) + row % height * row_step_bytes;
   }
 
   /// Rows of a block that are not padding.
@@ -73,8 +92,11 @@ struct Block {
   std::int64_t height = 0;                 ///< rows of a block
   const std::byte* weights = nullptr;
   std::int64_t steps = 0;
-  std::byte* sums = nullptr;       ///< [blocks of rows][2][height][16] fp32
-  std::byte* next_sums = nullptr;  ///< those of the next call
+  bool weights_stay = false;                     ///< another call reads the same weights
+  std::byte* sums = nullptr;                     ///< [blocks of rows][2][height][16] fp32
+  std::byte* next_sums = nullptr;                ///< those of the next call
+  const std::byte* later_activations = nullptr;  ///< that later calls read
+  std::int64_t later_bytes = 0;
 };
 
 }  // namespace polymoe::inline POLYMOE_ISA::microkernel

@@ -27,6 +27,7 @@ struct Simd {
   using Sum = float;
   using Session = NoSession;
   static constexpr std::int64_t block_steps = 16;
+  static constexpr std::int64_t prefetches_of_step = 1;
   static constexpr double flops_per_microsecond = 8e3 * Vector::size;  ///< of one core, roughly
   static constexpr std::int64_t width = static_cast<std::int64_t>(Vector::size);
   static constexpr std::int64_t vectors_of_half = tile_columns / width;

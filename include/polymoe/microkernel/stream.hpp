@@ -73,17 +73,30 @@ class StreamCursor {
   std::int64_t panel_ = 0;
 };
 
-/// Runs one block ahead of the computation, across the ends of panels and products.
+/// How far ahead and how densely weights are prefetched.
+struct PrefetchPlan {
+  std::int64_t blocks_ahead = 2;  ///< of stream_block_bytes, roughly
+  std::int64_t together = 8;      ///< lines at a time
+  std::int64_t stride = 1;        ///< every line, or every second one, whose neighbour the hardware fetches along
+};
+
+/// Runs some blocks ahead of the computation, across the ends of panels and products.
 class Prefetcher {
  public:
   /// The computation is about to read `current`; `next` (which may be empty) comes after it. Where `current` was not
-  /// announced as the next one before, its first block is fetched at once.
-  void begin(const WeightStream& current, const WeightStream& next) noexcept {
+  /// announced as the next one before, its first blocks are fetched at once.
+  void begin(const WeightStream& current, const WeightStream& next, const PrefetchPlan& plan) noexcept {
+    stride_ = plan.stride;
+    together_ = plan.together;
     if (announced_ != current.first) {
       ahead_ = StreamCursor(current.as_one_panel());
-      take_block();
-      while (lines_ > 0) fetch();
+      next_ = next;
+      for (std::int64_t block = 0; block < plan.blocks_ahead; ++block) {
+        take_block();
+        while (lines_ > 0 && lines_ != nothing_left) fetch();
+      }
     } else if (next_.first != nullptr) {
+      // It has not come to the end of what was read before.
       ahead_ = StreamCursor(next_.as_one_panel());
       lines_ = 0;
     }
@@ -94,14 +107,14 @@ class Prefetcher {
 
   /// The computation is about to take `steps` calls of step() for every `bytes`.
   void pace(std::int64_t bytes, std::int64_t steps) noexcept {
-    pace_ = static_cast<std::int32_t>((bytes / line * one + steps - 1) / steps);
+    pace_ = static_cast<std::int32_t>((bytes / line * one / stride_ + steps - 1) / steps);
   }
 
   [[gnu::always_inline]] void step() noexcept {
     credit_ += pace_;
     while (credit_ > 0) {
       fetch();
-      credit_ -= static_cast<std::int32_t>(pages_) * one;
+      credit_ -= static_cast<std::int32_t>(together_) * one;
     }
   }
 
@@ -111,16 +124,24 @@ class Prefetcher {
   static constexpr std::int64_t line = 64;
   static constexpr std::int64_t nothing_left = INT64_MAX;
 
-  /// The next line of each page of the block.
+  /// Lines of the block's pages in turn: the first of each, the second of each, ...
   [[gnu::always_inline]] void fetch() noexcept {
     if (lines_ == 0) take_block();
     if (lines_ == nothing_left) return;
-    if (pages_ == 8) {
+    if (together_ == 8 && pages_ == 8) {
       for (std::int64_t p = 0; p < 8; ++p) __builtin_prefetch(at_ + p * page, 0, 2);
-    } else {
-      for (std::int64_t p = 0; p < pages_; ++p) __builtin_prefetch(at_ + p * page, 0, 2);
+      end_row();
+      return;
     }
-    at_ += line;
+    for (std::int64_t i = 0; i < together_ && lines_ > 0; ++i) {
+      __builtin_prefetch(at_ + page_ * page, 0, 2);
+      if (++page_ == pages_) end_row();
+    }
+  }
+
+  [[gnu::always_inline]] void end_row() noexcept {
+    page_ = 0;
+    at_ += stride_ * line;
     --lines_;
   }
 
@@ -129,6 +150,7 @@ class Prefetcher {
       ahead_ = StreamCursor(next_.as_one_panel());
       next_ = {};
     }
+    page_ = 0;
     if (ahead_.at_end()) {
       pages_ = 0;
       lines_ = nothing_left;
@@ -138,13 +160,16 @@ class Prefetcher {
     at_ = ahead_.address();
     const std::int64_t bytes = ahead_.bytes();
     pages_ = (bytes + page - 1) / page;
-    lines_ = bytes < page ? (bytes + line - 1) / line : page / line;
+    lines_ = (std::min(bytes, page) / line + stride_ - 1) / stride_;
     ahead_.next();
   }
 
   const std::byte* at_ = nullptr;
   std::int64_t pages_ = 0;
-  std::int64_t lines_ = 0;
+  std::int64_t page_ = 0;
+  std::int64_t lines_ = 0;  ///< left of each page
+  std::int64_t stride_ = 1;
+  std::int64_t together_ = 8;
   std::int32_t credit_ = 0;
   std::int32_t pace_ = 0;
   StreamCursor ahead_{};
