@@ -28,6 +28,8 @@
 namespace polymoe::inline POLYMOE_ISA::layout {
 
 inline constexpr std::int64_t panel_columns = 32;
+/// Experts begin with a page.
+inline constexpr std::int64_t page_bytes = 4096;
 
 /// The checkpoint rows that are the columns of one panel; -1 where there is none.
 using PanelRows = std::array<std::int64_t, panel_columns>;
@@ -103,7 +105,7 @@ struct Panels {
     expert.w2.weights_offset = expert.w13.panels * expert.w13.panel_bytes;
     expert.w13.tails_offset = expert.w2.weights_offset + expert.w2.panels * expert.w2.panel_bytes;
     expert.w2.tails_offset = expert.w13.tails_offset + tails_bytes(expert.w13);
-    expert.bytes = expert.w2.tails_offset + tails_bytes(expert.w2);
+    expert.bytes = divide_up(expert.w2.tails_offset + tails_bytes(expert.w2), page_bytes) * page_bytes;
     return expert;
   }
 
