@@ -65,7 +65,7 @@ struct WorkerMemory {
   std::byte* unpacked = nullptr;  ///< one block of K steps
 
   // The sums of a group of panels live in L2 beside the activations of a K block.
-  static constexpr std::int64_t sums_limit = 512 * 1024;
+  static constexpr std::int64_t sums_limit = 800 * 1024;
   static constexpr std::int64_t unpacked_bytes = Microkernel::block_steps * microkernel::weight_step_bytes;
 };
 
