@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "polymoe/experts/unpacked_weights.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/microkernel/block.hpp"
 #include "polymoe/microkernel/stream.hpp"
@@ -118,10 +119,15 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
   prefetcher.begin(order, product.next, prefetch_plan(calls));
   prefetcher.pace(order.block_bytes,
                   calls * (order.block_bytes / record_bytes) * steps_of_record * Microkernel::prefetches_of_step);
-  // Sums of few rows never leave the registers where the weights need no unpacking.
-  if (Codec::is_direct && calls == 1) order.block_bytes = order.panel_bytes;
+  // Sums of few rows never leave the registers where the weights need no unpacking, or are unpacked as they are read.
+  using Unpacked = UnpackedWeights<Codec, Microkernel::block_steps>;
+  constexpr bool unpacks_as_it_reads = !Codec::is_direct && requires(const Block& block, Unpacked weights) {
+    Microkernel::template multiply<false>(block, weights, prefetcher);
+  };
+  const bool whole_panels = calls == 1 && (Codec::is_direct || unpacks_as_it_reads);
+  if (whole_panels) order.block_bytes = order.panel_bytes;
 
-  const std::int64_t records_at_once = Codec::is_direct
+  const std::int64_t records_at_once = Codec::is_direct || whole_panels
                                            ? order.block_bytes / record_bytes
                                            : std::max<std::int64_t>(Microkernel::block_steps / steps_of_record, 1);
   for (StreamCursor cursor(order); !cursor.at_end(); cursor.next()) {
@@ -144,8 +150,8 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
     for (std::int64_t records = cursor.bytes() / record_bytes; records > 0;) {
       const std::int64_t now = std::min(records, records_at_once);
       const std::byte* weights = packed;
-      if constexpr (!Codec::is_direct) {
-        const float* const tail = product.tails + cursor.panel() * product.tail_floats + shared_tail;
+      const float* const tail = product.tails + cursor.panel() * product.tail_floats + shared_tail;
+      if (!Codec::is_direct && !whole_panels) {
         Codec::unpack(packed, now, product.record, tail, memory.unpacked);
         weights = memory.unpacked;
       }
@@ -166,7 +172,12 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
           block.later_activations = product.activations + later_offset + call * at_a_time * later_bytes;
           block.later_bytes = at_a_time * later_bytes;
         }
-        if (step == 0) {
+        if (unpacks_as_it_reads && whole_panels) {
+          if constexpr (unpacks_as_it_reads) {
+            Microkernel::template multiply<false>(block, Unpacked(weights, now, product.record, tail, memory.unpacked),
+                                                  prefetcher);
+          }
+        } else if (step == 0) {
           Microkernel::template multiply<false>(block, prefetcher);
         } else {
           Microkernel::template multiply<true>(block, prefetcher);

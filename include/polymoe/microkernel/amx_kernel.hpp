@@ -14,6 +14,7 @@
 
 #include "polymoe/microkernel/amx_tiles.hpp"
 #include "polymoe/microkernel/block.hpp"
+#include "polymoe/microkernel/ready_weights.hpp"
 #include "polymoe/microkernel/stream.hpp"
 
 // GCC's tile intrinsics paste their arguments into assembler: tile numbers are literals.
@@ -43,24 +44,29 @@ struct AmxKernel {
 
   template <bool accumulate>
   static void multiply(const Block& block, Prefetcher& prefetcher) noexcept {
+    multiply<accumulate>(block, ReadyWeights(block.weights), prefetcher);
+  }
+
+  /// `weights.next()` is where the weights of the next step are.
+  template <bool accumulate, class Weights>
+  static void multiply(const Block& block, Weights weights, Prefetcher& prefetcher) noexcept {
     // The tile intrinsics do not tell the compiler that they read and write memory.
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (block.next_rows == 0) {
-      one_block<accumulate>(block, prefetcher);
+      one_block<accumulate>(block, weights, prefetcher);
     } else if (block.weights_stay) {
-      two_blocks<accumulate, true>(block, prefetcher);
+      two_blocks<accumulate, true>(block, weights, prefetcher);
     } else {
-      two_blocks<accumulate, false>(block, prefetcher);
+      two_blocks<accumulate, false>(block, weights, prefetcher);
     }
     std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 
  private:
-  template <bool accumulate, bool weights_stay>
-  static void two_blocks(const Block& block, Prefetcher& prefetcher) noexcept {
+  template <bool accumulate, bool weights_stay, class Weights>
+  static void two_blocks(const Block& block, Weights& weights, Prefetcher& prefetcher) noexcept {
     const std::byte* a0 = block.activations;
     const std::byte* a1 = a0 + block.next_rows;
-    const std::byte* b = block.weights;
     const std::int64_t a_step = block.height * row_step_bytes;
     std::byte* const sums = block.sums;
     const std::int64_t tile = a_step;
@@ -78,6 +84,7 @@ struct AmxKernel {
     SpreadPrefetch<3> next_sums(block.next_sums, 4 * tile, block.steps);
     SpreadPrefetch<2> later(block.later_activations, block.later_bytes, block.steps);
     for (std::int64_t step = 0; step < block.steps; ++step) {
+      const std::byte* const b = weights.next();
       if constexpr (weights_stay) {
         _tile_loadd(6, b, 64);
       } else {
@@ -100,7 +107,6 @@ struct AmxKernel {
       Products::product_3();
       a0 += a_step;
       a1 += a_step;
-      b += weight_step_bytes;
     }
     _tile_stored(0, sums, 64);
     _tile_stored(1, sums + tile, 64);
@@ -108,10 +114,9 @@ struct AmxKernel {
     _tile_stored(3, sums + 3 * tile, 64);
   }
 
-  template <bool accumulate>
-  static void one_block(const Block& block, Prefetcher& prefetcher) noexcept {
+  template <bool accumulate, class Weights>
+  static void one_block(const Block& block, Weights& weights, Prefetcher& prefetcher) noexcept {
     const std::byte* a = block.activations;
-    const std::byte* b = block.weights;
     const std::int64_t a_step = block.height * row_step_bytes;
     if constexpr (accumulate) {
       _tile_loadd(0, block.sums, 64);
@@ -121,6 +126,7 @@ struct AmxKernel {
       _tile_zero(1);
     }
     for (std::int64_t step = 0; step < block.steps; ++step) {
+      const std::byte* const b = weights.next();
       _tile_loadd(4, a, 64);
       _tile_stream_loadd(6, b, 64);
       Products::product_0();
@@ -129,7 +135,6 @@ struct AmxKernel {
       Products::product_1();
       prefetcher.step();
       a += a_step;
-      b += weight_step_bytes;
     }
     _tile_stored(0, block.sums, 64);
     _tile_stored(1, block.sums + a_step, 64);
