@@ -8,6 +8,7 @@
 #include "polymoe/config/backend_name.hpp"
 #include "polymoe/config/dtype.hpp"
 #include "polymoe/config/extent.hpp"
+#include "polymoe/config/numerics.hpp"
 #include "polymoe/config/parallel_config.hpp"
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/config/routing_method.hpp"
@@ -52,6 +53,7 @@ struct FusedMoEConfig {
   SelectionPolicy selection = SelectionPolicy::native_first;
   bool allow_vllm_cutlass = false;  ///< the caller can use vLLM's own CUTLASS fp8 kernels
   QuantKey moe_activation{};        ///< mxfp4: the user's choice of activation quantization; none: the checkpoint's
+  Numerics numerics{};              ///< numerics::Fastest{} or numerics::BatchInvariant{}
 
   /// The form in which activations reach the experts.
   constexpr ActivationFormat activation_format() const {

@@ -21,7 +21,7 @@ namespace polymoe::inline POLYMOE_ISA::experts {
 
 /// What of a config the products can fold. Kernels whose configs differ elsewhere share one instantiation.
 constexpr FusedMoEConfig config_of_products(const FusedMoEConfig& config) {
-  return {.activation = config.activation};
+  return {.activation = config.activation, .numerics = config.numerics};
 }
 
 /// A form of calling the grouped experts: the same code for all three, and for all schemes that are packed alike.

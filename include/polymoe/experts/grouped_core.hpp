@@ -38,7 +38,7 @@ namespace polymoe::inline POLYMOE_ISA::experts {
 ///
 /// Weighted slots are added in fp32 in the order of j while all of them fit slots_limit; beyond that a token's pairs
 /// are added by rising expert, which needs one row of fp32 for each token instead of one for each pair. Neither order
-/// depends on the number of threads.
+/// depends on the number of threads; with numerics::BatchInvariant slots are added by rising expert, too.
 template <FusedMoEConfig config, layout::Codec Codec, class Microkernel, QuantKey activation_key>
 class GroupedCore {
  public:
@@ -598,21 +598,58 @@ class GroupedCore {
       }
     }
 
-    /// out[t, column ...] = sum of the token's slots, in the order of j.
+    /// The packed expert of a token's slot; -1 where it is of another rank or no expert at all.
+    std::int64_t expert_of_slot(std::int64_t t, std::int64_t j) const noexcept {
+      const LayerShape& shape = self_.layer_.shape;
+      return j < shape.top_k ? self_.layer_.packed_expert(call_.choice->topk_ids.row(t)[j])
+                             : shape.num_local_experts + j - shape.top_k;
+    }
+
+    /// Calls f(j) for the token's slots that have an expert: in the order of j, or by rising expert where the bits must
+    /// be those of sums that were kept instead of slots.
+    template <class F>
+    void for_slots(std::int64_t t, F f) const noexcept {
+      const std::int64_t slots = self_.layer_.shape.slots_per_token();
+      if constexpr (!config.numerics.batch_invariant) {
+        for (std::int64_t j = 0; j < slots; ++j) {
+          if (expert_of_slot(t, j) >= 0) f(j);
+        }
+      } else {
+        // Few slots: looking for the next one each time is as good as sorting.
+        std::int64_t done_expert = -1;
+        std::int64_t done_slot = slots;
+        for (;;) {
+          std::int64_t next = -1;
+          for (std::int64_t j = 0; j < slots; ++j) {
+            const std::int64_t expert = expert_of_slot(t, j);
+            const bool is_done = expert < done_expert || (expert == done_expert && j <= done_slot);
+            if (!is_done && (next < 0 || expert < expert_of_slot(t, next))) next = j;
+          }
+          if (next < 0) return;
+          f(next);
+          done_expert = expert_of_slot(t, next);
+          done_slot = next;
+        }
+      }
+    }
+
+    /// out[t, column ...] = sum of the token's slots.
     void add_slots(std::int64_t t, std::int64_t column, std::int64_t count) const noexcept {
       constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
       alignas(64) float sums[256];
-      std::fill(sums, sums + count + (width - count % width) % width, 0.0F);
       const std::int64_t stride = self_.results_stride();
-      const LayerShape& shape = self_.layer_.shape;
-      const float* slot =
-          reinterpret_cast<const float*>(call_.memory.results) + t * shape.slots_per_token() * stride + column;
-      for (std::int64_t j = 0; j < shape.slots_per_token(); ++j, slot += stride) {
-        if (j < shape.top_k && self_.layer_.packed_expert(call_.choice->topk_ids.row(t)[j]) < 0) continue;
+      const float* const slots = reinterpret_cast<const float*>(call_.memory.results) +
+                                 t * self_.layer_.shape.slots_per_token() * stride + column;
+      bool is_first = true;
+      for_slots(t, [&](std::int64_t j) {
+        const float* const slot = slots + j * stride;
         for (std::int64_t i = 0; i < count; i += width) {
-          vector::store(sums + i, vector::load<V>(sums + i) + vector::load<V>(slot + i));
+          const V value = vector::load<V>(slot + i);
+          vector::store(sums + i, is_first ? value : vector::load<V>(sums + i) + value);
         }
-      }
+        is_first = false;
+      });
+      if (is_first) std::fill(sums, sums + count + (width - count % width) % width, 0.0F);
       store_row<V>(call_.out, t, column, sums, count);
     }
 

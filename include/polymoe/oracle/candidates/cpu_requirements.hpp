@@ -49,6 +49,8 @@ constexpr Support cpu_requirements(ExpertsForm form, const FusedMoEConfig& confi
               "the router weight is applied on the input, and batched experts do not see it"),
       require(keys.effective_activation() != quant_key::fp8_dynamic_tensor || form != ExpertsForm::batched,
               "the activation scale is of all tokens, and batched experts see only their own"),
+      require(keys.effective_activation() != quant_key::fp8_dynamic_tensor || !config.numerics.batch_invariant,
+              "the activation scale is of all tokens, and the config asks for batch invariance"),
       require(!config.is_lora_enabled, "CPU kernels have no LoRA"),
       require(is_floating_point(config.in_dtype) || config.in_dtype == DType::runtime,
               "hidden states are neither bf16 nor fp16 nor fp32"));
