@@ -5,6 +5,7 @@
 
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/layout/channel_codec.hpp"
+#include "polymoe/layout/dense_codec.hpp"
 #include "polymoe/layout/element_codec.hpp"
 #include "polymoe/layout/fp8_block_codec.hpp"
 #include "polymoe/layout/int_group_codec.hpp"
@@ -22,6 +23,10 @@ struct CodecOfKey;
 template <class Element>
 struct CodecOfKey<quant_key::none, Element> {
   using type = ElementCodec<Element>;
+};
+template <>
+struct CodecOfKey<quant_key::none, float> {
+  using type = DenseCodec;
 };
 template <class Element>
 struct CodecOfKey<quant_key::fp8_static_tensor, Element> {

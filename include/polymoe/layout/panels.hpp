@@ -42,6 +42,7 @@ struct RecordShape {
   bool zero_points = false;      ///< each set of scales has zero points beside it
   bool group_index = false;      ///< every K says which of the panel's sets of scales it takes
   std::int64_t tail_floats = 0;  ///< of a panel's tail beyond biases and column scales
+  DType element = DType::f32;    ///< the type of the numbers, where they keep the checkpoint's
 };
 
 /// How weights stand in a panel and how they become what a microkernel multiplies.
@@ -100,8 +101,9 @@ struct Panels {
     const std::int64_t values_of_panel = shape.gated ? panel_columns / 2 : panel_columns;
     expert.w13 =
         matrix(shape.w13_rows(), divide_up(shape.intermediate_size, values_of_panel), shape.hidden_size, storage);
-    expert.w2 =
-        matrix(shape.hidden_size, divide_up(shape.hidden_size, panel_columns), shape.intermediate_size, storage);
+    Storage of_w2 = storage;
+    of_w2.weight = storage.w2_weight;
+    expert.w2 = matrix(shape.hidden_size, divide_up(shape.hidden_size, panel_columns), shape.intermediate_size, of_w2);
     expert.w2.weights_offset = expert.w13.panels * expert.w13.panel_bytes;
     expert.w13.tails_offset = expert.w2.weights_offset + expert.w2.panels * expert.w2.panel_bytes;
     expert.w2.tails_offset = expert.w13.tails_offset + tails_bytes(expert.w13);

@@ -1,0 +1,68 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/numeric/convert.hpp"
+#include "polymoe/numeric/vector.hpp"
+#include "polymoe/quant/weight_matrix.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+namespace polymoe::inline POLYMOE_ISA::layout {
+
+/// Unquantized weights for products of fp32, in the checkpoint's own type: bf16 and fp16 take half of the bytes, and are
+/// widened when they are read. A record is a K step: [2 halves][16 K][16 columns].
+struct DenseCodec {
+  using Element = float;
+  static constexpr std::int64_t record_k = 16;
+  static constexpr bool is_direct = false;
+  static constexpr bool has_column_scales = false;
+
+  static constexpr std::string_view name() { return "panels_dense"; }
+
+  static constexpr RecordShape record_shape(const Storage& storage, std::int64_t) {
+    const DType element = storage.weight == DType::bf16 || storage.weight == DType::f16 ? storage.weight : DType::f32;
+    return {.bytes = numbers * static_cast<std::int64_t>(size_of(element)), .element = element};
+  }
+
+  static float column_scale(const quant::WeightMatrix&, const RecordShape&, std::int64_t) { return 1.0F; }
+
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                   const PanelRows& rows) {
+    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      const std::int64_t count = std::min(record_k, matrix.columns - k);
+      for (std::int64_t column = 0; column < panel_columns; ++column) {
+        const std::int64_t row = rows[static_cast<std::size_t>(column)];
+        float values[record_k]{};
+        if (row >= 0) matrix.values(row, k, count, values);
+        const std::int64_t first = column / 16 * 256 + column % 16;
+        for (std::int64_t i = 0; i < record_k; ++i) store_from_float(panel, shape.element, first + i * 16, values[i]);
+      }
+    }
+  }
+
+  static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
+
+  static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
+                     std::byte* out) noexcept {
+    visit_floating_dtype(shape.element, [&]<class T>() {
+      constexpr auto width = static_cast<std::int64_t>(vector::width<vector::Native>);
+      const auto* const from = reinterpret_cast<const T*>(packed);
+      auto* const to = reinterpret_cast<float*>(out);
+      for (std::int64_t i = 0; i < records * numbers; i += width) {
+        vector::store(to + i, vector::load<vector::Native>(from + i));
+      }
+    });
+  }
+
+ private:
+  static constexpr std::int64_t numbers = record_k * panel_columns;
+};
+
+static_assert(Codec<DenseCodec>);
+
+}  // namespace polymoe::inline POLYMOE_ISA::layout
