@@ -17,17 +17,12 @@
 #include "bench/layer/scheme.hpp"
 #include "bench/layer/shape.hpp"
 #include "bench/support/ceiling_window.hpp"
+#include "bench/support/median.hpp"
 #include "bench/support/random_bits.hpp"
 #include "examples/support/layer_kernel.hpp"
 #include "polymoe/config/error.hpp"
 
 namespace polymoe::bench {
-
-template <class T>
-T median(std::vector<T> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 /// How long one cell of the table is measured.
 struct Effort {

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <vector>
 
 #include "bench/support/ceiling_probe.hpp"
+#include "bench/support/median.hpp"
 #include "polymoe/target/detect.hpp"
 #include "polymoe/target/dispatch.hpp"
 
@@ -41,8 +44,9 @@ class CeilingProbes {
   void* read_meter_ = nullptr;
 };
 
-/// The best of the samples that were taken between the repetitions of one measurement: neighbours on a shared host slow
-/// both down, and what a kernel is judged by was there when it ran.
+/// The ceilings while one measurement lasted, sampled between its repetitions: neighbours on a shared host slow both
+/// down, and what a kernel is judged by was there when it ran. Medians, as the kernels' times are: reads are those of the
+/// way of reading whose median is the best.
 class CeilingWindow {
  public:
   CeilingWindow(const CeilingProbes& probes, CpuFeatures level, const AnyExecutor& executor)
@@ -51,25 +55,32 @@ class CeilingWindow {
   void sample() {
     constexpr int reads_between_repetitions = 2;
     for (int i = 0; i < reads_between_repetitions; ++i) {
-      best_.read_gbps = std::max(best_.read_gbps, probes_.sample_read(executor_));
-      ++reads_;
+      reads_[read_count_++ % read_pattern_count].push_back(probes_.sample_read(executor_));
     }
-    best_.raise_to(probes_.sample_products(level_, executor_));
+    const Ceilings products = probes_.sample_products(level_, executor_);
+    bf16_.push_back(products.bf16_tflops);
+    int8_.push_back(products.int8_tops);
+    fp32_.push_back(products.fp32_tflops);
   }
 
-  /// Samples until every pattern of reads had two turns.
+  /// Samples until every way of reading had three turns.
   void finish() {
-    while (reads_ < 12) sample();
+    while (read_count_ < 3 * read_pattern_count) sample();
   }
 
-  const Ceilings& ceilings() const { return best_; }
+  Ceilings ceilings() const {
+    Ceilings best{.bf16_tflops = median(bf16_), .int8_tops = median(int8_), .fp32_tflops = median(fp32_)};
+    for (const auto& of_pattern : reads_) best.read_gbps = std::max(best.read_gbps, median(of_pattern));
+    return best;
+  }
 
  private:
   const CeilingProbes& probes_;
   CpuFeatures level_;
   const AnyExecutor& executor_;
-  int reads_ = 0;
-  Ceilings best_{};
+  std::size_t read_count_ = 0;
+  std::array<std::vector<double>, read_pattern_count> reads_{};
+  std::vector<double> bf16_, int8_, fp32_;
 };
 
 }  // namespace polymoe::bench

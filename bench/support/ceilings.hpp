@@ -214,6 +214,9 @@ inline double vnni_ops(std::size_t rounds) {
 
 }  // namespace detail
 
+/// How many ways of reading memory CeilingMeter tries in turn.
+inline constexpr std::size_t read_pattern_count = 5;
+
 /// Measures the ceilings in small samples, to be interleaved with the kernels that are judged by them, on the threads
 /// of the same executor. `ceilings()` is the best that was seen.
 class CeilingMeter {
@@ -277,7 +280,7 @@ class CeilingMeter {
   }
 
  private:
-  static constexpr std::array<detail::ReadPattern, 5> patterns{
+  static constexpr std::array<detail::ReadPattern, read_pattern_count> patterns{
       {{.streams = 8}, {.streams = 4, .ahead = 1024}, {.streams = 4, .ahead = 4096}, {.pages = 4}, {.pages = 8}}};
 
   /// Work done by all threads per second.
