@@ -100,6 +100,10 @@ class GroupedCore {
   using V = typename Microkernel::Vector;
   using Sum = typename Microkernel::Sum;
   static constexpr std::int64_t k_of_step = microkernel::step_k<Element>;
+  static constexpr std::int64_t worker_sums_stride =
+      WorkerMemory<Microkernel>::sums_limit + WorkerMemory<Microkernel>::apart;
+  static constexpr std::int64_t worker_unpacked_stride =
+      WorkerMemory<Microkernel>::unpacked_bytes + WorkerMemory<Microkernel>::apart;
   /// Ranges of columns of the second product in which chunks follow each other where they add to the same sums.
   static constexpr std::int64_t chain_length = 16;
 
@@ -165,13 +169,13 @@ class GroupedCore {
       arena_bytes = rows * ((self.first_steps() + self.second_steps()) * microkernel::row_step_bytes +
                             self.wide_stride() * std::int64_t{sizeof(float)}) +
                     (has_row_scales ? 2 * rows * std::int64_t{sizeof(float)} + 64 : 0);
-      own_arenas = cutter.take<std::byte>(size(arena_bytes * concurrency));
+      own_arenas = cutter.take<std::byte>(size((arena_bytes + WorkerMemory<Microkernel>::apart) * concurrency));
       const std::int64_t shared_bytes = std::min(chunks * arena_bytes, std::max(arenas_limit, 3 * arena_bytes));
       arenas = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes)));
       arena_count =
           static_cast<std::int32_t>(std::clamp<std::int64_t>(shared_bytes / arena_bytes, 3, Schedule::arenas_bound));
-      worker_sums = cutter.take<std::byte>(size(WorkerMemory<Microkernel>::sums_limit * concurrency));
-      worker_unpacked = cutter.take<std::byte>(size(WorkerMemory<Microkernel>::unpacked_bytes * concurrency));
+      worker_sums = cutter.take<std::byte>(size(worker_sums_stride * concurrency));
+      worker_unpacked = cutter.take<std::byte>(size(worker_unpacked_stride * concurrency));
       if constexpr (quantizes) {
         row_floats = std::max(shape.hidden_size, shape.intermediate_size);
         worker_rows = cutter.take<float>(size(row_floats * concurrency));
@@ -315,29 +319,35 @@ class GroupedCore {
         : call_(call),
           self_(call.self),
           index_(index),
-          memory_{call.memory.worker_sums + index * WorkerMemory<Microkernel>::sums_limit,
-                  call.memory.worker_unpacked + index * WorkerMemory<Microkernel>::unpacked_bytes} {}
+          memory_{call.memory.worker_sums + index * worker_sums_stride,
+                  call.memory.worker_unpacked + index * worker_unpacked_stride},
+          reader_(call.memory.schedule) {}
 
-    /// Draws tickets until there are none, one ahead, so that the next weights are on their way in time.
+    /// Draws tickets until there are none.
     void work() noexcept {
-      Schedule::Reader reader(call_.memory.schedule);
-      const std::int64_t total = call_.memory.schedule.total();
-      std::int64_t number = draw();
-      if (number >= total) return;
-      Ticket ticket = reader.at(number);
-      for (;;) {
-        number = draw();
-        const bool is_last = number >= total;
-        const Ticket next = is_last ? Ticket{} : reader.at(number);
-        following_ = is_last ? microkernel::WeightStream{} : first_stream(next);
-        perform(ticket);
-        if (is_last) return;
-        ticket = next;
+      for (draw(); !at_end_; draw()) {
+        has_drawn_ = false;
+        perform(Ticket(next_));
       }
     }
 
    private:
-    std::int64_t draw() noexcept { return call_.next_ticket.fetch_add(1, std::memory_order_relaxed); }
+    /// The next ticket, where it is not drawn yet.
+    void draw() noexcept {
+      if (has_drawn_) return;
+      has_drawn_ = true;
+      const std::int64_t number = call_.next_ticket.fetch_add(1, std::memory_order_relaxed);
+      at_end_ = number >= call_.memory.schedule.total();
+      if (!at_end_) next_ = reader_.at(number);
+    }
+
+    /// What this worker reads after the last product of its ticket, so that it is on its way in time. Asked for when that
+    /// product begins and not before: chunks that are chained wait for the earlier ones, also for those that a worker
+    /// holds and has not begun.
+    microkernel::WeightStream following() noexcept {
+      draw();
+      return at_end_ ? microkernel::WeightStream{} : first_stream(next_);
+    }
 
     Chunk& chunk(const Ticket& ticket) const noexcept { return call_.memory.plan.chunk(ticket.chunk); }
 
@@ -382,8 +392,10 @@ class GroupedCore {
       Chunk& chunk = this->chunk(ticket);
       const microkernel::RowBlocks blocks(chunk.rows);
       session_.set_height(blocks.height);
-      std::byte* const activations = chunk.is_whole() ? call_.memory.own_arenas + index_ * call_.memory.arena_bytes
-                                                      : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
+      std::byte* const activations =
+          chunk.is_whole()
+              ? call_.memory.own_arenas + index_ * (call_.memory.arena_bytes + WorkerMemory<Microkernel>::apart)
+              : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
       std::byte* const intermediate = activations + blocks.bytes(self_.first_steps());
       auto* const wide = reinterpret_cast<float*>(intermediate + blocks.bytes(self_.second_steps()));
       row_scales_ = wide + blocks.padded_rows() * self_.wide_stride();
@@ -405,7 +417,7 @@ class GroupedCore {
           break;
         case Stage::first:
           wait_for(chunk.gathered, chunk.gather_parts);
-          first(chunk, blocks, activations, intermediate, wide, ticket.part, ticket.parts, following_);
+          first(chunk, blocks, activations, intermediate, wide, ticket.part, ticket.parts, following());
           chunk.first_done.fetch_add(1, std::memory_order_release);
           break;
         case Stage::quantize:
@@ -550,7 +562,7 @@ class GroupedCore {
         for (Units now = second_units(part, parts); now.begin < end; ++now.begin, ++now.end) {
           const bool is_last = now.end == end;
           Product work = product(self_.expert_.w2, chunk, blocks, intermediate, w2_stream(chunk, now),
-                                 is_last ? following_ : w2_stream(chunk, {now.end, now.end + 1}));
+                                 is_last ? following() : w2_stream(chunk, {now.end, now.end + 1}));
           work.finish = finish;
           if (call_.chained) wait_for(call_.memory.chain[now.begin], static_cast<std::int32_t>(index));
           multiply_panels<Microkernel, Codec>(work, memory_, prefetcher_);
@@ -666,7 +678,10 @@ class GroupedCore {
     WorkerMemory<Microkernel> memory_;
     typename Microkernel::Session session_{};
     microkernel::Prefetcher prefetcher_{};
-    microkernel::WeightStream following_{};
+    Schedule::Reader reader_;
+    Ticket next_{};
+    bool has_drawn_ = false;
+    bool at_end_ = false;
   };
 
   PackedWeightsView weights_;

@@ -65,6 +65,10 @@ struct WorkerMemory {
   std::byte* sums = nullptr;      ///< sums_limit bytes
   std::byte* unpacked = nullptr;  ///< one block of K steps
 
+  /// From one worker's memory to the next one's: a page lies between, because the hardware prefetches what follows in a
+  /// page, and would take the lines away from the core that writes them.
+  static constexpr std::int64_t apart = 4096;
+
   // The sums of a group of panels live in L2 beside the activations of a K block.
   static constexpr std::int64_t sums_limit = 800 * 1024;
   static constexpr std::int64_t unpacked_bytes = Microkernel::block_steps * microkernel::weight_step_bytes;
