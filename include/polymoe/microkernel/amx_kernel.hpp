@@ -23,12 +23,13 @@ namespace polymoe::inline POLYMOE_ISA::microkernel {
 
 // C[32 x 32] += A[32 x K] * B[K x 32] on AMX tiles, for any element: `Products` has the four products of a step.
 // Tiles:  t0-t3 sums (2 x 2), t4 t5 activations, t6 t7 weights.
-// A step: 64 bytes of K: 4 tile loads (4 KiB), 4 products of 16 cycles: 64 bytes a cycle, more than L2 gives (45
-// measured). So:     K blocks of 512, whose 32 KiB of weights stay in L1 while the activations of all tokens stream
-// through from
-//         L2 with tileloaddt1, which does not evict them (1.00 of the peak; 0.72 with tileloadd). Sums go through L2
-//         once a block: loads interleaved with the first step, fetched one call ahead, 0.87-0.89 of the peak in all.
-// Few rows: up to 32 need 2 or 4 products for every 2 KiB of weights: 32 bytes a cycle, five times what memory gives.
+// A step: 64 bytes of K: 4 tile loads (4 KiB), 4 products of 16 cycles: 64 bytes a cycle, more than L2 gives (45-50
+//         measured). So blocks of 16 steps, whose 32 KiB of weights stay in L1 while the activations of all rows pass
+//         from L2 with tileloaddt1, which does not evict them; sums go through L2 once a block. In cache 0.77 of the
+//         peak (0.87 without the sums), 0.82 with whole runs of K from L2.
+// Few rows: up to 32 need 2 or 4 products for every 2 KiB of weights, read once, with tileloaddt1, too.
+// Bound:  loads stand between products that use them, because tiles are hardly renamed: what waits holds up what
+//         follows. From memory the time is that of the reads plus that of the products (docs/performance.md).
 template <class Products>
 struct AmxKernel {
   using Element = typename Products::Element;
