@@ -107,9 +107,14 @@ inline void read_codes(RunCodes& codes, const quant::WeightMatrix& matrix, const
                        std::uint8_t none) noexcept {
   const std::int64_t count = std::clamp<std::int64_t>(matrix.columns - k, 0, run_k);
   for (std::size_t column = 0; column < rows.size(); ++column) {
-    const std::int64_t present = rows[column] < 0 ? 0 : count;
-    if (present < run_k) codes[column].fill(none);
-    if (present > 0) matrix.codes(rows[column], k, present, codes[column].data());
+    const std::int64_t row = rows[column];
+    std::uint8_t* const to = codes[column].data();
+    if (row >= 0 && count == run_k) {
+      matrix.codes(row, k, run_k, to);  // a constant: no loops over what a few vectors hold
+      continue;
+    }
+    codes[column].fill(none);
+    if (row >= 0 && count > 0) matrix.codes(row, k, count, to);
   }
 }
 
