@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "polymoe/config/error.hpp"
+#include "polymoe/layout/bit_order.hpp"
 #include "polymoe/layout/decode.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
@@ -104,26 +107,49 @@ inline void read_codes(RunCodes& codes, const quant::WeightMatrix& matrix, const
                        std::uint8_t none) noexcept {
   const std::int64_t count = std::clamp<std::int64_t>(matrix.columns - k, 0, run_k);
   for (std::size_t column = 0; column < rows.size(); ++column) {
-    const std::int64_t present = rows[column] < 0 ? 0 : count;
-    if (present < run_k) codes[column].fill(none);
-    if (present > 0) matrix.codes(rows[column], k, present, codes[column].data());
+    const std::int64_t row = rows[column];
+    std::uint8_t* const to = codes[column].data();
+    if (row >= 0 && count == run_k) {
+      matrix.codes(row, k, run_k, to);  // a constant: no loops over what a few vectors hold
+      continue;
+    }
+    codes[column].fill(none);
+    if (row >= 0 && count > 0) matrix.codes(row, k, count, to);
   }
 }
 
+namespace detail {
+
+/// The bits of an index of RunCodes, which is column * 32 + k, in the order of a CodeOrder.
+constexpr BitOrder<10> bit_order(const CodeOrder& order) {
+  const auto index = [&](std::size_t i) { return static_cast<unsigned>(order[i].column * run_k + order[i].k); };
+  BitOrder<10> bits{};
+  for (std::size_t j = 0; j < bits.size(); ++j) {
+    bits[j] = static_cast<std::uint8_t>(std::countr_zero(index(std::size_t{1} << j)));
+  }
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    unsigned expected = 0;
+    for (std::size_t j = 0; j < bits.size(); ++j) expected |= static_cast<unsigned>(i >> j & 1U) << bits[j];
+    if (index(i) != expected) raise("an order of codes must permute the bits of their indices");
+  }
+  return bits;
+}
+
+template <const CodeOrder& order>
+inline constexpr BitOrder<10> bit_order_of = bit_order(order);
+
+}  // namespace detail
+
+/// Writes the codes of a run in their order, a byte each.
 template <const CodeOrder& order>
 void store_bytes(std::byte* run, const RunCodes& codes) noexcept {
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    run[i] = static_cast<std::byte>(codes[order[i].column][order[i].k]);
-  }
+  rearrange_bytes<10, detail::bit_order_of<order>>(run, reinterpret_cast<const std::byte*>(codes.data()));
 }
 
+/// Writes the codes of a run, all less than 16, in their order.
 template <const CodeOrder& order>
 void store_nibbles(std::byte* run, const RunCodes& codes) noexcept {
-  for (std::size_t i = 0; i < order.size(); i += 2) {
-    const unsigned low = codes[order[i].column][order[i].k];
-    const unsigned high = codes[order[i + 1].column][order[i + 1].k];
-    run[i / 2] = static_cast<std::byte>(low | (high << 4));
-  }
+  rearrange_to_nibbles<10, detail::bit_order_of<order>>(run, reinterpret_cast<const std::byte*>(codes.data()));
 }
 
 /// Unpacks a run code by code: element = value(code, column).

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 #include <type_traits>
 
+#include "polymoe/layout/bit_order.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/convert.hpp"
@@ -15,6 +17,14 @@
 #include "polymoe/target/isa_namespace.hpp"
 
 namespace polymoe::inline POLYMOE_ISA::layout {
+
+namespace detail {
+
+/// Bits of an index of a byte in lines of 64 bytes for 32 columns. Row r of a tile holds word r of 16 columns: the
+/// word's bits and those of the column within its half change places.
+inline constexpr BitOrder<11> word_order{0, 1, 6, 7, 8, 9, 2, 3, 4, 5, 10};
+
+}  // namespace detail
 
 /// Weights in the microkernel's own element type: a record is a K step, read as it is. Other weights are converted, and
 /// rounded where they must be, when they are packed.
@@ -48,22 +58,24 @@ struct ElementCodec {
   static void unpack(const std::byte*, std::int64_t, const RecordShape&, const float*, std::byte*) noexcept {}
 
  private:
-  static constexpr std::int64_t along_k = 4 / static_cast<std::int64_t>(sizeof(Element));
-
-  /// Row r of a tile holds `along_k` elements of each of 16 columns.
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
     const std::int64_t count = std::min(record_k, matrix.columns - k);
-    for (std::int64_t column = 0; column < panel_columns; ++column) {
-      const std::int64_t row = rows[static_cast<std::size_t>(column)];
-      alignas(64) Element elements[record_k]{};
-      if (row >= 0) read(elements, matrix, row, k, count);
-      std::byte* const first = record + column / 16 * 1024 + column % 16 * 4;
-      for (std::int64_t r = 0; r < 16; ++r) std::memcpy(first + r * 64, elements + r * along_k, 4);
+    alignas(64) Element lines[panel_columns][record_k];
+    for (std::size_t column = 0; column < rows.size(); ++column) {
+      const std::int64_t row = rows[column];
+      Element* const line = lines[column];
+      if (row >= 0 && count == record_k) {
+        read(line, matrix, row, k, record_k);
+        continue;
+      }
+      std::fill_n(line, record_k, Element{});
+      if (row >= 0) read(line, matrix, row, k, count);
     }
+    rearrange_bytes<11, detail::word_order>(record, reinterpret_cast<const std::byte*>(lines));
   }
 
-  static void read(Element* elements, const quant::WeightMatrix& matrix, std::int64_t row, std::int64_t k,
-                   std::int64_t count) {
+  [[gnu::always_inline]] static void read(Element* elements, const quant::WeightMatrix& matrix, std::int64_t row,
+                                          std::int64_t k, std::int64_t count) {
     if constexpr (has_column_scales) {
       matrix.codes(row, k, count, reinterpret_cast<std::uint8_t*>(elements));
     } else {

@@ -165,11 +165,11 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     std::byte* const zeros = record + shape.groups * scale_bytes(shape);
     for (std::int64_t group = 0; group < shape.groups; ++group) {
       const std::int64_t first = k + group * record_k / shape.groups;
+      const std::int64_t of_row = first < matrix.columns ? matrix.group_of(first) : 0;
       for (std::int64_t column = 0; column < panel_columns; ++column) {
         const std::int64_t row = rows[static_cast<std::size_t>(column)];
         const std::int64_t index = group * panel_columns + column;
         const bool is_there = row >= 0 && first < matrix.columns;
-        const std::int64_t of_row = is_there ? matrix.group_of(first) : 0;
         store_from_float(record, shape.scale, index, is_there ? matrix.scale(row, of_row) : 0.0F);
         if (shape.zero_points) zeros[index] = static_cast<std::byte>(is_there ? matrix.zero(row, of_row) : 0);
       }

@@ -104,7 +104,12 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
             is_there ? Scales::step(matrix.scale_code(rows[column], k / run_k), moved[column]) : -1;
         const bool fits = Scales::is_step(step);
         record[run * panel_columns + static_cast<std::int64_t>(column)] = static_cast<std::byte>(fits ? step : 0);
-        for (std::uint8_t& code : codes[column]) code = !fits || code == 0 ? zero : code;
+        if (fits) {
+          // 0 is the one code that changes; written without a choice, the loop is a few vectors.
+          for (std::uint8_t& code : codes[column]) code = static_cast<std::uint8_t>(code | (code == 0 ? zero : 0U));
+        } else {
+          codes[column].fill(zero);
+        }
       }
       std::byte* const to = record + header_bytes + run * code_bytes;
       if constexpr (is_fp4) {

@@ -26,7 +26,8 @@ struct MxScales {
   static std::int32_t moved_by(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
     std::int32_t least = 254;
     std::int32_t greatest = 0;
-    for (std::int64_t group = 0; group < matrix.groups(); ++group) {
+    const std::int64_t groups = matrix.groups();
+    for (std::int64_t group = 0; group < groups; ++group) {
       const std::int32_t code = matrix.scale_code(row, group);
       greatest = std::max(greatest, code == nan_code ? 0 : code);
       least = std::min(least, code);
