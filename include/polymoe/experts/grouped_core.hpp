@@ -169,6 +169,8 @@ class GroupedCore {
       arena_bytes = rows * ((self.first_steps() + self.second_steps()) * microkernel::row_step_bytes +
                             self.wide_stride() * std::int64_t{sizeof(float)}) +
                     (has_row_scales ? 2 * rows * std::int64_t{sizeof(float)} + 64 : 0);
+      // Rows of tiles that straddle lines take twice as long to load.
+      arena_bytes = (arena_bytes + 63) / 64 * 64;
       own_arenas = cutter.take<std::byte>(size((arena_bytes + WorkerMemory<Microkernel>::apart) * concurrency));
       const std::int64_t shared_bytes = std::min(chunks * arena_bytes, std::max(arenas_limit, 3 * arena_bytes));
       arenas = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes)));
@@ -442,11 +444,17 @@ class GroupedCore {
       const std::int64_t end = blocks.blocks * (part + 1) / parts;
       if constexpr (quantizes) {
         const bool weighted = self_.layer_.apply_router_weight_on_input;
-        for_rows(blocks, begin, end, self_.first_steps(), activations, [&](std::int64_t row, float* values) {
-          load_input_row<V>(call_.hidden_states, rows[row].token, weighted ? rows[row].weight : 1.0F, values);
-          const float scale = store_quantized_row<V, Element, activation_key>(
-              values, self_.layer_.shape.hidden_size, call_.first_scale, blocks, row, self_.first_steps(), activations);
-          if constexpr (has_row_scales) first_row_scales()[row] = scale;
+        const std::int64_t steps = self_.first_steps();
+        for_rows(blocks, begin, end, steps, activations, [&](std::int64_t row, float* values) {
+          const float weight = weighted ? rows[row].weight : 1.0F;
+          if constexpr (has_row_scales) {
+            first_row_scales()[row] = store_int8_input_row(call_.hidden_states, rows[row].token, weight,
+                                                           OperandRow(blocks, row, steps, activations));
+          } else {
+            load_input_row<V>(call_.hidden_states, rows[row].token, weight, values);
+            store_quantized_row<V, Element, activation_key>(values, self_.layer_.shape.hidden_size, call_.first_scale,
+                                                            blocks, row, steps, activations, values);
+          }
         });
       } else {
         visit_floating_dtype(call_.hidden_states.dtype, [&]<class T>() {
@@ -476,14 +484,14 @@ class GroupedCore {
       const std::int64_t begin = blocks.blocks * part / parts;
       const std::int64_t end = blocks.blocks * (part + 1) / parts;
       for_rows(blocks, begin, end, self_.second_steps(), intermediate, [&](std::int64_t row, float* values) {
-        std::copy_n(wide + row * self_.wide_stride(), size, values);
+        const float* const from = wide + row * self_.wide_stride();
         if (call_.measuring) {
           float& greatest = call_.memory.worker_maxima[index_];
-          greatest = std::max(greatest, absolute_maximum_of_numbers(values, size));
+          greatest = std::max(greatest, absolute_maximum_of_numbers(from, size));
           return;
         }
-        const float scale = store_quantized_row<V, Element, activation_key>(values, size, call_.second_scale, blocks,
-                                                                            row, self_.second_steps(), intermediate);
+        const float scale = store_quantized_row<V, Element, activation_key>(from, size, call_.second_scale, blocks, row,
+                                                                            self_.second_steps(), intermediate, values);
         if constexpr (has_row_scales) second_row_scales(blocks)[row] = scale;
       });
     }
