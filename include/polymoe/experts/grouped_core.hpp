@@ -104,6 +104,8 @@ class GroupedCore {
       WorkerMemory<Microkernel>::sums_limit + WorkerMemory<Microkernel>::apart;
   static constexpr std::int64_t worker_unpacked_stride =
       WorkerMemory<Microkernel>::unpacked_bytes + WorkerMemory<Microkernel>::apart;
+  /// Tokens from which on quantizing them once is worth a pass of its own.
+  static constexpr std::int64_t least_shared_codes = 64;
   /// Ranges of columns of the second product in which chunks follow each other where they add to the same sums.
   static constexpr std::int64_t chain_length = 16;
 
@@ -125,6 +127,11 @@ class GroupedCore {
   /// Floats from one row of results to the next: whole panels, and one panel more, so that the rows of a panel do not
   /// all fall into the same sets of a cache where H is a power of two.
   std::int64_t results_stride() const noexcept { return (expert_.w2.panels + 1) * layout::panel_columns; }
+
+  /// Rows are quantized before they are gathered, because several experts take each.
+  bool shares_codes() const noexcept {
+    return has_row_scales && slots_per_row() > 1 && !layer_.apply_router_weight_on_input;
+  }
 
   bool fills_slots(std::int64_t tokens) const noexcept {
     return slots_per_row() > 1 && slots_bytes(tokens) <= slots_limit;
@@ -149,6 +156,8 @@ class GroupedCore {
     float* worker_rows = nullptr;  ///< for each worker a row of fp32 (mode faithful)
     std::int64_t row_floats = 0;
     float* worker_maxima = nullptr;  ///< for each worker the greatest magnitude that it met
+    std::byte* codes = nullptr;      ///< of all rows of hidden_states, in whole K steps
+    float* code_scales = nullptr;
     float* topk_weights = nullptr;
     std::int32_t* topk_ids = nullptr;
     std::byte* routing_scratch = nullptr;  ///< for each worker
@@ -182,6 +191,10 @@ class GroupedCore {
         row_floats = std::max(shape.hidden_size, shape.intermediate_size);
         worker_rows = cutter.take<float>(size(row_floats * concurrency));
         worker_maxima = cutter.take<float>(size(concurrency));
+      }
+      if (self.shares_codes()) {
+        codes = cutter.take<std::byte>(size(tokens * self.first_steps() * microkernel::row_step_bytes));
+        code_scales = cutter.take<float>(size(tokens));
       }
       if (self.form_ == ExpertsForm::monolithic) {
         topk_weights = cutter.take<float>(size(tokens * shape.top_k));
@@ -235,6 +248,7 @@ class GroupedCore {
     float first_scale = 1.0F;  ///< of the whole matrix, where the activation key has one
     float second_scale = 1.0F;
     bool measuring = false;  ///< this pass only finds the greatest intermediate
+    bool has_codes;          ///< rows of hidden_states are in memory.codes
     std::atomic<std::int64_t> next_ticket{0};
 
     Call(const GroupedCore& experts, Memory& arrays, const MutableTokensView& output, const TokensView& input) noexcept
@@ -245,7 +259,8 @@ class GroupedCore {
           fills_slots(experts.fills_slots(input.rows)),
           chained(!fills_slots && experts.slots_per_row() > 1),
           first_scale(experts.layer_.quant.w13_input_scale),
-          second_scale(experts.layer_.quant.w2_input_scale) {}
+          second_scale(experts.layer_.quant.w2_input_scale),
+          has_codes(experts.shares_codes() && input.rows >= least_shared_codes) {}
 
     template <Executor E>
     void execute(E& executor, std::int64_t reduce_parts) noexcept {
@@ -260,7 +275,25 @@ class GroupedCore {
         memory.plan.restart();
         next_ticket.store(0);
       }
+      if constexpr (has_row_scales) {
+        if (has_codes) quantize_inputs(executor);
+      }
       pass(executor, reduce_parts);
+    }
+
+    template <Executor E>
+    void quantize_inputs(E& executor) noexcept {
+      // Runs of tokens that are worth handing out.
+      constexpr std::int64_t run = 16;
+      const std::int64_t tokens = hidden_states.rows;
+      const std::int64_t steps = self.first_steps();
+      executor.parallel_for((tokens + run - 1) / run, [&](std::int64_t index, int) {
+        for (std::int64_t t = index * run; t < std::min(tokens, (index + 1) * run); ++t) {
+          if (memory.plan.is_idle(t)) continue;
+          const DenseRow row(memory.codes + t * steps * microkernel::row_step_bytes, steps);
+          memory.code_scales[t] = store_int8_input_row(hidden_states, t, 1.0F, row);
+        }
+      });
     }
 
     /// fp8_dynamic_tensor: the scale of all rows of x', routed to a local expert or not.
@@ -445,6 +478,18 @@ class GroupedCore {
       if constexpr (quantizes) {
         const bool weighted = self_.layer_.apply_router_weight_on_input;
         const std::int64_t steps = self_.first_steps();
+        if constexpr (has_row_scales) {
+          if (call_.has_codes) {
+            const std::int64_t columns = steps * k_of_step;
+            const TokensView codes(call_.memory.codes, DType::i8, call_.hidden_states.rows, columns, columns);
+            gather_blocks<V, Element, Element>(codes, rows, blocks, begin, end, steps, activations);
+            const std::int64_t last_row = std::min(blocks.rows, end * blocks.height);
+            for (std::int64_t row = begin * blocks.height; row < last_row; ++row) {
+              first_row_scales()[row] = call_.memory.code_scales[rows[row].token];
+            }
+            return;
+          }
+        }
         for_rows(blocks, begin, end, steps, activations, [&](std::int64_t row, float* values) {
           const float weight = weighted ? rows[row].weight : 1.0F;
           if constexpr (has_row_scales) {
