@@ -115,8 +115,14 @@ class GroupedCore {
   static constexpr bool measures = activation_key == quant_key::fp8_dynamic_tensor;
 
   /// Numbers of one row of the intermediate in fp32: whole panels.
-  std::int64_t wide_stride() const noexcept {
+  std::int64_t wide_columns() const noexcept {
     return quantizes ? expert_.w13.panels * layout::panel_columns / (layer_.shape.gated ? 2 : 1) : 0;
+  }
+
+  /// Floats from 16 columns of the intermediate in fp32 to the next: a row more than there are, so that those of a row
+  /// do not all fall into the same sets of a cache.
+  static std::int64_t wide_stride(const microkernel::RowBlocks& blocks) noexcept {
+    return (blocks.padded_rows() + 1) * microkernel::tile_columns;
   }
 
   std::int64_t slots_per_row() const noexcept {
@@ -176,7 +182,8 @@ class GroupedCore {
 
       const std::int64_t rows = microkernel::padded_rows_bound(std::min(slots, chunk_rows_limit));
       arena_bytes = rows * ((self.first_steps() + self.second_steps()) * microkernel::row_step_bytes +
-                            self.wide_stride() * std::int64_t{sizeof(float)}) +
+                            self.wide_columns() * std::int64_t{sizeof(float)}) +
+                    self.wide_columns() * std::int64_t{sizeof(float)} +
                     (has_row_scales ? 2 * rows * std::int64_t{sizeof(float)} + 64 : 0);
       // Rows of tiles that straddle lines take twice as long to load.
       arena_bytes = (arena_bytes + 63) / 64 * 64;
@@ -433,7 +440,7 @@ class GroupedCore {
               : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
       std::byte* const intermediate = activations + blocks.bytes(self_.first_steps());
       auto* const wide = reinterpret_cast<float*>(intermediate + blocks.bytes(self_.second_steps()));
-      row_scales_ = wide + blocks.padded_rows() * self_.wide_stride();
+      row_scales_ = wide + self_.wide_columns() / microkernel::tile_columns * wide_stride(blocks);
       switch (ticket.stage) {
         case Stage::whole:
           gather(chunk, blocks, activations, intermediate, 0, 1);
@@ -498,7 +505,7 @@ class GroupedCore {
           } else {
             load_input_row<V>(call_.hidden_states, rows[row].token, weight, values);
             store_quantized_row<V, Element, activation_key>(values, self_.layer_.shape.hidden_size, call_.first_scale,
-                                                            blocks, row, steps, activations, values);
+                                                            blocks, row, steps, activations);
           }
         });
       } else {
@@ -529,15 +536,20 @@ class GroupedCore {
       const std::int64_t begin = blocks.blocks * part / parts;
       const std::int64_t end = blocks.blocks * (part + 1) / parts;
       for_rows(blocks, begin, end, self_.second_steps(), intermediate, [&](std::int64_t row, float* values) {
-        const float* const from = wide + row * self_.wide_stride();
-        if (call_.measuring) {
-          float& greatest = call_.memory.worker_maxima[index_];
-          greatest = std::max(greatest, absolute_maximum_of_numbers(from, size));
-          return;
+        const WideRow from{wide + row * microkernel::tile_columns, wide_stride(blocks)};
+        if constexpr (has_row_scales) {
+          second_row_scales(blocks)[row] =
+              store_int8_row(from, size, OperandRow(blocks, row, self_.second_steps(), intermediate));
+        } else {
+          from.copy(size, values);
+          if (call_.measuring) {
+            float& greatest = call_.memory.worker_maxima[index_];
+            greatest = std::max(greatest, absolute_maximum_of_numbers(values, size));
+            return;
+          }
+          store_quantized_row<V, Element, activation_key>(values, size, call_.second_scale, blocks, row,
+                                                          self_.second_steps(), intermediate);
         }
-        const float scale = store_quantized_row<V, Element, activation_key>(from, size, call_.second_scale, blocks, row,
-                                                                            self_.second_steps(), intermediate, values);
-        if constexpr (has_row_scales) second_row_scales(blocks)[row] = scale;
       });
     }
 
@@ -582,9 +594,9 @@ class GroupedCore {
                std::byte* intermediate, float* wide, std::int64_t part, std::int64_t parts,
                const microkernel::WeightStream& next) noexcept {
       Product work = product(self_.expert_.w13, chunk, blocks, activations, w13_stream(chunk, part, parts), next);
-      using Place = std::conditional_t<quantizes, PlaceInRows, PlaceInOperand<Element>>;
+      using Place = std::conditional_t<quantizes, PlaceInRuns, PlaceInOperand<Element>>;
       const Place place = [&] {
-        if constexpr (quantizes) return Place{wide, self_.wide_stride()};
+        if constexpr (quantizes) return Place{wide, wide_stride(blocks)};
         if constexpr (!quantizes) return Place{intermediate, self_.second_steps()};
       }();
       const auto multiply = [&]<class Functor>(const Functor& functor) {

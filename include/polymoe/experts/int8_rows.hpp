@@ -17,6 +17,48 @@
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
+/// The numbers of a row: those of a tensor, each times `weight`, which rounds once, ...
+template <class T>
+struct WeightedRow {
+  const T* first;
+  float weight;
+
+  /// Those from column i on.
+  template <class V>
+  V load(std::int64_t i) const noexcept {
+    return vector::load<V>(first + i) * V(weight);
+  }
+  template <class V>
+  V load(std::int64_t i, std::int64_t count) const noexcept {
+    return vector::load<V>(first + i, static_cast<std::size_t>(count)) * V(weight);
+  }
+};
+
+/// ... or those of the intermediate in fp32, 16 of them every `run_stride` floats.
+struct WideRow {
+  const float* first;
+  std::int64_t run_stride;
+
+  template <class V>
+  V load(std::int64_t i) const noexcept {
+    return vector::load<V>(at(i));
+  }
+  template <class V>
+  V load(std::int64_t i, std::int64_t count) const noexcept {
+    return vector::load<V>(at(i), static_cast<std::size_t>(count));
+  }
+
+  void copy(std::int64_t n, float* to) const noexcept {
+    constexpr std::int64_t run = microkernel::tile_columns;
+    for (std::int64_t i = 0; i < n; i += run) std::copy_n(at(i), std::min(run, n - i), to + i);
+  }
+
+ private:
+  const float* at(std::int64_t i) const noexcept {
+    return first + i / microkernel::tile_columns * run_stride + i % microkernel::tile_columns;
+  }
+};
+
 /// Where a row's K steps go: row `row` of an operand of `steps` K steps, ...
 class OperandRow {
  public:
@@ -79,19 +121,16 @@ constexpr bool has_exact_reciprocal(float scale) {
 
 }  // namespace detail
 
-/// Quantizes n numbers by int8_dynamic_token (numerics.md, section 4: the same IEEE operations everywhere), times
-/// `weight`, which is one rounded product of each number, stores the codes with zeros where K is padded, and returns
-/// the scale; NaN where there is a NaN, which makes the row's sums NaN.
-template <class T, class Row>
-float store_int8_row(const T* values, float weight, std::int64_t n, const Row& row) noexcept {
+/// Quantizes n numbers by int8_dynamic_token (numerics.md, section 4: the same IEEE operations everywhere), stores
+/// the codes with zeros where K is padded, and returns the scale; NaN where there is a NaN, which makes the row's sums
+/// NaN.
+template <class Numbers, class Row>
+float store_int8_row(const Numbers& numbers, std::int64_t n, const Row& row) noexcept {
   using V = vector::Native;
   static_assert(vector::width<V> == 16);
   constexpr std::int64_t of_step = microkernel::row_step_bytes;
-  const V factor(weight);
-  const auto load = [&](std::int64_t i) -> __m512 { return vector::load<V>(values + i) * factor; };
-  const auto load_last = [&](std::int64_t i) -> __m512 {
-    return vector::load<V>(values + i, static_cast<std::size_t>(n - i)) * factor;
-  };
+  const auto load = [&](std::int64_t i) -> __m512 { return numbers.template load<V>(i); };
+  const auto load_last = [&](std::int64_t i) -> __m512 { return numbers.template load<V>(i, n - i); };
 
   // Magnitudes order like their codes, and those of NaNs come above infinity's.
   __m512i greatest[4] = {};
@@ -141,9 +180,9 @@ float store_int8_row(const T* values, float weight, std::int64_t n, const Row& r
 #else
 
 /// As above.
-template <class T, class Row>
-float store_int8_row(const T* values, float weight, std::int64_t n, const Row& row) noexcept {
-  const auto value = [&](std::int64_t i) { return vector::load<float>(values + i) * weight; };
+template <class Numbers, class Row>
+float store_int8_row(const Numbers& numbers, std::int64_t n, const Row& row) noexcept {
+  const auto value = [&](std::int64_t i) { return numbers.template load<float>(i); };
   float maximum = 0.0F;
   for (std::int64_t i = 0; i < n; ++i) {
     const float x[2] = {maximum, value(i)};

@@ -55,20 +55,12 @@ void load_input_row(const TokensView& hidden_states, std::int64_t token, float w
   });
 }
 
-/// Quantizes n numbers by a key that is not none and stores them as row `row` of an operand. `room` is for n numbers,
-/// and may be where they are. Returns what the row's sums are multiplied by: the scale where the operand holds int8
-/// codes, 1 where it holds values.
+/// Quantizes n numbers in place by a key that is not none and stores the values as row `row` of an operand.
 template <class V, class Element, QuantKey key>
-float store_quantized_row(const float* values, std::int64_t n, float scale, const microkernel::RowBlocks& blocks,
-                          std::int64_t row, std::int64_t steps, std::byte* operand, float* room) noexcept {
-  if constexpr (std::is_same_v<Element, std::int8_t>) {
-    static_assert(key == quant_key::int8_dynamic_token);
-    return store_int8_row(values, 1.0F, n, OperandRow(blocks, row, steps, operand));
-  } else {
-    quantize_activation_row(key, values, n, scale, room);
-    store_operand_row<V, Element>(room, n, blocks, row, steps, operand);
-    return 1.0F;
-  }
+void store_quantized_row(float* values, std::int64_t n, float scale, const microkernel::RowBlocks& blocks,
+                         std::int64_t row, std::int64_t steps, std::byte* operand) noexcept {
+  quantize_activation_row(key, values, n, scale, values);
+  store_operand_row<V, Element>(values, n, blocks, row, steps, operand);
 }
 
 /// Quantizes row `token` of x' to int8 codes; returns its scale.
@@ -76,7 +68,8 @@ template <class Row>
 float store_int8_input_row(const TokensView& hidden_states, std::int64_t token, float weight, const Row& row) noexcept {
   float scale = 1.0F;
   visit_floating_dtype(hidden_states.dtype, [&]<class T>() {
-    scale = store_int8_row(reinterpret_cast<const T*>(hidden_states.row(token)), weight, hidden_states.columns, row);
+    const WeightedRow<T> numbers{reinterpret_cast<const T*>(hidden_states.row(token)), weight};
+    scale = store_int8_row(numbers, hidden_states.columns, row);
   });
   return scale;
 }
