@@ -40,7 +40,7 @@ TEST(Int8Rows, are_those_of_a_division_also_beside_halves) {
     for (float& x : numbers) {
       const double half = static_cast<double>(random() % 254) - 126.5;
       x = static_cast<float>(half * static_cast<double>(scale));
-      for (std::uint32_t ulps = random() % 3; ulps > 0; --ulps) x = std::nextafter(x, 0.0F);
+      for (auto ulps = random() % 3; ulps > 0; --ulps) x = std::nextafter(x, 0.0F);
       x = std::clamp(x, -greatest, greatest);
     }
     numbers[0] = greatest;
