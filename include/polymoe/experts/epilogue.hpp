@@ -86,15 +86,17 @@ struct PlaceInOperand {
   }
 };
 
-/// ... or in fp32, where it is quantized afterwards.
-struct PlaceInRows {
+/// ... or in fp32, where it is quantized afterwards: [columns / 16][rows][16], so that what a panel gives is one run of
+/// bytes. Rows that stood one after the other would share a few sets of L1.
+struct PlaceInRuns {
   using Element = float;
-  float* rows;
-  std::int64_t stride;
+  float* first;
+  std::int64_t run_stride;
 
   float* operator()(const microkernel::RowBlocks&, std::int64_t, std::int64_t, std::int64_t row,
                     std::int64_t column) const noexcept {
-    return rows + row * stride + column;
+    return first + column / microkernel::tile_columns * run_stride + row * microkernel::tile_columns +
+           column % microkernel::tile_columns;
   }
 };
 

@@ -104,6 +104,8 @@ class GroupedCore {
       WorkerMemory<Microkernel>::sums_limit + WorkerMemory<Microkernel>::apart;
   static constexpr std::int64_t worker_unpacked_stride =
       WorkerMemory<Microkernel>::unpacked_bytes + WorkerMemory<Microkernel>::apart;
+  /// Tokens from which on quantizing them once is worth a pass of its own.
+  static constexpr std::int64_t least_shared_codes = 64;
   /// Ranges of columns of the second product in which chunks follow each other where they add to the same sums.
   static constexpr std::int64_t chain_length = 16;
 
@@ -113,8 +115,14 @@ class GroupedCore {
   static constexpr bool measures = activation_key == quant_key::fp8_dynamic_tensor;
 
   /// Numbers of one row of the intermediate in fp32: whole panels.
-  std::int64_t wide_stride() const noexcept {
+  std::int64_t wide_columns() const noexcept {
     return quantizes ? expert_.w13.panels * layout::panel_columns / (layer_.shape.gated ? 2 : 1) : 0;
+  }
+
+  /// Floats from 16 columns of the intermediate in fp32 to the next: a row more than there are, so that those of a row
+  /// do not all fall into the same sets of a cache.
+  static std::int64_t wide_stride(const microkernel::RowBlocks& blocks) noexcept {
+    return (blocks.padded_rows() + 1) * microkernel::tile_columns;
   }
 
   std::int64_t slots_per_row() const noexcept {
@@ -125,6 +133,11 @@ class GroupedCore {
   /// Floats from one row of results to the next: whole panels, and one panel more, so that the rows of a panel do not
   /// all fall into the same sets of a cache where H is a power of two.
   std::int64_t results_stride() const noexcept { return (expert_.w2.panels + 1) * layout::panel_columns; }
+
+  /// Rows are quantized before they are gathered, because several experts take each.
+  bool shares_codes() const noexcept {
+    return has_row_scales && slots_per_row() > 1 && !layer_.apply_router_weight_on_input;
+  }
 
   bool fills_slots(std::int64_t tokens) const noexcept {
     return slots_per_row() > 1 && slots_bytes(tokens) <= slots_limit;
@@ -149,6 +162,8 @@ class GroupedCore {
     float* worker_rows = nullptr;  ///< for each worker a row of fp32 (mode faithful)
     std::int64_t row_floats = 0;
     float* worker_maxima = nullptr;  ///< for each worker the greatest magnitude that it met
+    std::byte* codes = nullptr;      ///< of all rows of hidden_states, in whole K steps
+    float* code_scales = nullptr;
     float* topk_weights = nullptr;
     std::int32_t* topk_ids = nullptr;
     std::byte* routing_scratch = nullptr;  ///< for each worker
@@ -167,8 +182,11 @@ class GroupedCore {
 
       const std::int64_t rows = microkernel::padded_rows_bound(std::min(slots, chunk_rows_limit));
       arena_bytes = rows * ((self.first_steps() + self.second_steps()) * microkernel::row_step_bytes +
-                            self.wide_stride() * std::int64_t{sizeof(float)}) +
+                            self.wide_columns() * std::int64_t{sizeof(float)}) +
+                    self.wide_columns() * std::int64_t{sizeof(float)} +
                     (has_row_scales ? 2 * rows * std::int64_t{sizeof(float)} + 64 : 0);
+      // Rows of tiles that straddle lines take twice as long to load.
+      arena_bytes = (arena_bytes + 63) / 64 * 64;
       own_arenas = cutter.take<std::byte>(size((arena_bytes + WorkerMemory<Microkernel>::apart) * concurrency));
       const std::int64_t shared_bytes = std::min(chunks * arena_bytes, std::max(arenas_limit, 3 * arena_bytes));
       arenas = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes)));
@@ -180,6 +198,10 @@ class GroupedCore {
         row_floats = std::max(shape.hidden_size, shape.intermediate_size);
         worker_rows = cutter.take<float>(size(row_floats * concurrency));
         worker_maxima = cutter.take<float>(size(concurrency));
+      }
+      if (self.shares_codes()) {
+        codes = cutter.take<std::byte>(size(tokens * self.first_steps() * microkernel::row_step_bytes));
+        code_scales = cutter.take<float>(size(tokens));
       }
       if (self.form_ == ExpertsForm::monolithic) {
         topk_weights = cutter.take<float>(size(tokens * shape.top_k));
@@ -233,6 +255,7 @@ class GroupedCore {
     float first_scale = 1.0F;  ///< of the whole matrix, where the activation key has one
     float second_scale = 1.0F;
     bool measuring = false;  ///< this pass only finds the greatest intermediate
+    bool has_codes;          ///< rows of hidden_states are in memory.codes
     std::atomic<std::int64_t> next_ticket{0};
 
     Call(const GroupedCore& experts, Memory& arrays, const MutableTokensView& output, const TokensView& input) noexcept
@@ -243,7 +266,8 @@ class GroupedCore {
           fills_slots(experts.fills_slots(input.rows)),
           chained(!fills_slots && experts.slots_per_row() > 1),
           first_scale(experts.layer_.quant.w13_input_scale),
-          second_scale(experts.layer_.quant.w2_input_scale) {}
+          second_scale(experts.layer_.quant.w2_input_scale),
+          has_codes(experts.shares_codes() && input.rows >= least_shared_codes) {}
 
     template <Executor E>
     void execute(E& executor, std::int64_t reduce_parts) noexcept {
@@ -258,7 +282,25 @@ class GroupedCore {
         memory.plan.restart();
         next_ticket.store(0);
       }
+      if constexpr (has_row_scales) {
+        if (has_codes) quantize_inputs(executor);
+      }
       pass(executor, reduce_parts);
+    }
+
+    template <Executor E>
+    void quantize_inputs(E& executor) noexcept {
+      // Runs of tokens that are worth handing out.
+      constexpr std::int64_t run = 16;
+      const std::int64_t tokens = hidden_states.rows;
+      const std::int64_t steps = self.first_steps();
+      executor.parallel_for((tokens + run - 1) / run, [&](std::int64_t index, int) {
+        for (std::int64_t t = index * run; t < std::min(tokens, (index + 1) * run); ++t) {
+          if (memory.plan.is_idle(t)) continue;
+          const DenseRow row(memory.codes + t * steps * microkernel::row_step_bytes, steps);
+          memory.code_scales[t] = store_int8_input_row(hidden_states, t, 1.0F, row);
+        }
+      });
     }
 
     /// fp8_dynamic_tensor: the scale of all rows of x', routed to a local expert or not.
@@ -398,7 +440,7 @@ class GroupedCore {
               : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
       std::byte* const intermediate = activations + blocks.bytes(self_.first_steps());
       auto* const wide = reinterpret_cast<float*>(intermediate + blocks.bytes(self_.second_steps()));
-      row_scales_ = wide + blocks.padded_rows() * self_.wide_stride();
+      row_scales_ = wide + self_.wide_columns() / microkernel::tile_columns * wide_stride(blocks);
       switch (ticket.stage) {
         case Stage::whole:
           gather(chunk, blocks, activations, intermediate, 0, 1);
@@ -442,11 +484,29 @@ class GroupedCore {
       const std::int64_t end = blocks.blocks * (part + 1) / parts;
       if constexpr (quantizes) {
         const bool weighted = self_.layer_.apply_router_weight_on_input;
-        for_rows(blocks, begin, end, self_.first_steps(), activations, [&](std::int64_t row, float* values) {
-          load_input_row<V>(call_.hidden_states, rows[row].token, weighted ? rows[row].weight : 1.0F, values);
-          const float scale = store_quantized_row<V, Element, activation_key>(
-              values, self_.layer_.shape.hidden_size, call_.first_scale, blocks, row, self_.first_steps(), activations);
-          if constexpr (has_row_scales) first_row_scales()[row] = scale;
+        const std::int64_t steps = self_.first_steps();
+        if constexpr (has_row_scales) {
+          if (call_.has_codes) {
+            const std::int64_t columns = steps * k_of_step;
+            const TokensView codes(call_.memory.codes, DType::i8, call_.hidden_states.rows, columns, columns);
+            gather_blocks<V, Element, Element>(codes, rows, blocks, begin, end, steps, activations);
+            const std::int64_t last_row = std::min(blocks.rows, end * blocks.height);
+            for (std::int64_t row = begin * blocks.height; row < last_row; ++row) {
+              first_row_scales()[row] = call_.memory.code_scales[rows[row].token];
+            }
+            return;
+          }
+        }
+        for_rows(blocks, begin, end, steps, activations, [&](std::int64_t row, float* values) {
+          const float weight = weighted ? rows[row].weight : 1.0F;
+          if constexpr (has_row_scales) {
+            first_row_scales()[row] = store_int8_input_row(call_.hidden_states, rows[row].token, weight,
+                                                           OperandRow(blocks, row, steps, activations));
+          } else {
+            load_input_row<V>(call_.hidden_states, rows[row].token, weight, values);
+            store_quantized_row<V, Element, activation_key>(values, self_.layer_.shape.hidden_size, call_.first_scale,
+                                                            blocks, row, steps, activations);
+          }
         });
       } else {
         visit_floating_dtype(call_.hidden_states.dtype, [&]<class T>() {
@@ -476,15 +536,20 @@ class GroupedCore {
       const std::int64_t begin = blocks.blocks * part / parts;
       const std::int64_t end = blocks.blocks * (part + 1) / parts;
       for_rows(blocks, begin, end, self_.second_steps(), intermediate, [&](std::int64_t row, float* values) {
-        std::copy_n(wide + row * self_.wide_stride(), size, values);
-        if (call_.measuring) {
-          float& greatest = call_.memory.worker_maxima[index_];
-          greatest = std::max(greatest, absolute_maximum_of_numbers(values, size));
-          return;
+        const WideRow from{wide + row * microkernel::tile_columns, wide_stride(blocks)};
+        if constexpr (has_row_scales) {
+          second_row_scales(blocks)[row] =
+              store_int8_row(from, size, OperandRow(blocks, row, self_.second_steps(), intermediate));
+        } else {
+          from.copy(size, values);
+          if (call_.measuring) {
+            float& greatest = call_.memory.worker_maxima[index_];
+            greatest = std::max(greatest, absolute_maximum_of_numbers(values, size));
+            return;
+          }
+          store_quantized_row<V, Element, activation_key>(values, size, call_.second_scale, blocks, row,
+                                                          self_.second_steps(), intermediate);
         }
-        const float scale = store_quantized_row<V, Element, activation_key>(values, size, call_.second_scale, blocks,
-                                                                            row, self_.second_steps(), intermediate);
-        if constexpr (has_row_scales) second_row_scales(blocks)[row] = scale;
       });
     }
 
@@ -529,9 +594,9 @@ class GroupedCore {
                std::byte* intermediate, float* wide, std::int64_t part, std::int64_t parts,
                const microkernel::WeightStream& next) noexcept {
       Product work = product(self_.expert_.w13, chunk, blocks, activations, w13_stream(chunk, part, parts), next);
-      using Place = std::conditional_t<quantizes, PlaceInRows, PlaceInOperand<Element>>;
+      using Place = std::conditional_t<quantizes, PlaceInRuns, PlaceInOperand<Element>>;
       const Place place = [&] {
-        if constexpr (quantizes) return Place{wide, self_.wide_stride()};
+        if constexpr (quantizes) return Place{wide, wide_stride(blocks)};
         if constexpr (!quantizes) return Place{intermediate, self_.second_steps()};
       }();
       const auto multiply = [&]<class Functor>(const Functor& functor) {

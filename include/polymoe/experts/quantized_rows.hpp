@@ -28,9 +28,10 @@ template <class V, class Element>
 void store_operand_row(const float* values, std::int64_t n, const microkernel::RowBlocks& blocks, std::int64_t row,
                        std::int64_t steps, std::byte* operand) noexcept {
   constexpr std::int64_t elements_of_step = microkernel::step_k<Element>;
+  const OperandRow place(blocks, row, steps, operand);
   for (std::int64_t step = 0; step < steps; ++step) {
     const std::int64_t k = step * elements_of_step;
-    std::byte* const to = operand + blocks.offset(row, step, steps);
+    std::byte* const to = place.step(step);
     if (k < n) {
       convert_step<V, Element, float>(to, reinterpret_cast<const std::byte*>(values + k), n - k);
     } else {
@@ -45,32 +46,32 @@ void load_input_row(const TokensView& hidden_states, std::int64_t token, float w
   visit_floating_dtype(hidden_states.dtype, [&]<class T>() {
     constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
     const auto* const from = reinterpret_cast<const T*>(hidden_states.row(token));
-    for (std::int64_t i = 0; i < hidden_states.columns; i += width) {
-      const std::int64_t count = std::min(width, hidden_states.columns - i);
-      const V x =
-          count == width ? vector::load<V>(from + i) : vector::load<V>(from + i, static_cast<std::size_t>(count));
-      if (count == width) {
-        vector::store(values + i, x * V(weight));
-      } else {
-        vector::store(values + i, x * V(weight), static_cast<std::size_t>(count));
-      }
+    const std::int64_t n = hidden_states.columns;
+    std::int64_t i = 0;
+    for (; i + width <= n; i += width) vector::store(values + i, vector::load<V>(from + i) * V(weight));
+    if (const auto count = static_cast<std::size_t>(n - i); count > 0) {
+      vector::store(values + i, vector::load<V>(from + i, count) * V(weight), count);
     }
   });
 }
 
-/// Quantizes n numbers in place by a key that is not none and stores them as row `row` of an operand. Returns what the
-/// row's sums are multiplied by: the scale where the operand holds int8 codes, 1 where it holds values.
+/// Quantizes n numbers in place by a key that is not none and stores the values as row `row` of an operand.
 template <class V, class Element, QuantKey key>
-float store_quantized_row(float* values, std::int64_t n, float scale, const microkernel::RowBlocks& blocks,
-                          std::int64_t row, std::int64_t steps, std::byte* operand) noexcept {
-  if constexpr (std::is_same_v<Element, std::int8_t>) {
-    static_assert(key == quant_key::int8_dynamic_token);
-    return store_int8_row(values, n, blocks, row, steps, operand);
-  } else {
-    quantize_activation_row(key, values, n, scale, values);
-    store_operand_row<V, Element>(values, n, blocks, row, steps, operand);
-    return 1.0F;
-  }
+void store_quantized_row(float* values, std::int64_t n, float scale, const microkernel::RowBlocks& blocks,
+                         std::int64_t row, std::int64_t steps, std::byte* operand) noexcept {
+  quantize_activation_row(key, values, n, scale, values);
+  store_operand_row<V, Element>(values, n, blocks, row, steps, operand);
+}
+
+/// Quantizes row `token` of x' to int8 codes; returns its scale.
+template <class Row>
+float store_int8_input_row(const TokensView& hidden_states, std::int64_t token, float weight, const Row& row) noexcept {
+  float scale = 1.0F;
+  visit_floating_dtype(hidden_states.dtype, [&]<class T>() {
+    const WeightedRow<T> numbers{reinterpret_cast<const T*>(hidden_states.row(token)), weight};
+    scale = store_int8_row(numbers, hidden_states.columns, row);
+  });
+  return scale;
 }
 
 /// Rows that only fill a block, as zeros.
