@@ -205,9 +205,9 @@ struct AddToSums {
       float* const sum =
           self.sums_of_tokens + (routed.is_first && routed.is_last ? 0 : routed.token * self.stride + first);
       float* const to = routed.is_last ? finished : sum;
-      // Tokens of an expert are anywhere: their sums come from afar, and the next panel's are needed soon.
+      // Tokens of an expert are anywhere: their sums come from afar, and are needed two panels later.
       for (std::int64_t line = 0; line < layout::panel_columns; line += 16) {
-        __builtin_prefetch(sum + layout::panel_columns + line, 0, 2);
+        __builtin_prefetch(sum + 2 * layout::panel_columns + line, 0, 2);
       }
       for (std::int64_t half = 0; half < 2; ++half) {
         const std::int64_t offset = half * microkernel::tile_columns;
