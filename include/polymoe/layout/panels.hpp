@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "polymoe/config/layer.hpp"
@@ -128,6 +129,9 @@ struct Panels {
         pack_panel(memory, expert.w2, panel, checkpoint.w2, w2_rows(shape, panel));
       }
     });
+    // Equal weights are equal bytes, whatever was in the memory before.
+    const std::int64_t end = expert.w2.tails_offset + tails_bytes(expert.w2);
+    std::memset(memory + end, 0, static_cast<std::size_t>(expert.bytes - end));
   }
 
  private:
