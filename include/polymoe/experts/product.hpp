@@ -65,9 +65,9 @@ struct WorkerMemory {
   std::byte* sums = nullptr;      ///< sums_limit bytes
   std::byte* unpacked = nullptr;  ///< one block of K steps
 
-  /// From one worker's memory to the next one's: a page lies between, because the hardware prefetches what follows in a
-  /// page, and would take the lines away from the core that writes them.
-  static constexpr std::int64_t apart = 4096;
+  /// Between one worker's memory and the next one's: the hardware prefetches what follows, in the next page, too, and
+  /// would take the lines away from the core that writes them.
+  static constexpr std::int64_t apart = 16 * 1024;
 
   // The sums of a group of panels live in L2 beside the activations of a K block.
   static constexpr std::int64_t sums_limit = 800 * 1024;
