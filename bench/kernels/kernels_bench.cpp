@@ -1,25 +1,17 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 //
-// The innermost loops alone, on one core: products of weights that are in L2, products of weights that stream from
-// memory, and the unpacking of weights of fewer bits.
+// The innermost loops alone, on one core: products of weights that are in L2, and of weights that stream from memory.
 
 #include <benchmark/benchmark.h>
 
-#include <boost/mp11/algorithm.hpp>
-#include <boost/mp11/bind.hpp>
-#include <boost/mp11/list.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <type_traits>
 #include <xsimd/xsimd.hpp>
 
 #include "bench/support/random_bits.hpp"
 #include "polymoe/execution/workspace.hpp"
-#include "polymoe/layout/codec_of.hpp"
 #include "polymoe/microkernel/microkernels.hpp"
-#include "polymoe/numeric/bf16.hpp"
-#include "polymoe/quant/scheme_table.hpp"
 #include "polymoe/target/detect.hpp"
 
 namespace polymoe::bench {
@@ -90,36 +82,6 @@ void add(const std::string& name) {
   }
 }
 
-/// Unpacks records that are in L2.
-template <class Codec>
-void unpack(benchmark::State& state) {
-  constexpr std::int64_t records = 64 * 1024 / Codec::record_bytes;
-  constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Codec::Element>;
-  const Workspace packed = random_bytes(static_cast<std::size_t>(records * Codec::record_bytes));
-  const Workspace unpacked(static_cast<std::size_t>(records * steps_of_record * weight_step_bytes));
-  for (auto _ : state) {
-    Codec::unpack(packed.data(), records, unpacked.data());
-    benchmark::ClobberMemory();
-  }
-  const double passes = static_cast<double>(state.iterations());
-  state.counters["packed"] =
-      benchmark::Counter(static_cast<double>(packed.size()) * passes, benchmark::Counter::kIsRate);
-  state.counters["weights"] =
-      benchmark::Counter(static_cast<double>(records * Codec::record_k * 32) * passes, benchmark::Counter::kIsRate);
-}
-
-template <class Element>
-void add_codecs(const std::string& element) {
-  boost::mp11::mp_for_each<boost::mp11::mp_transform<boost::mp11::mp_identity, quant::distinct_schemes>>(
-      [&]<class S>(S) {
-        using Codec = layout::codec_of<typename S::type, Element>;
-        if constexpr (!Codec::is_direct) {
-          benchmark::RegisterBenchmark(("unpack/" + std::string(S::type::name()) + "/to_" + element).c_str(),
-                                       &unpack<Codec>);
-        }
-      });
-}
-
 void add_all() {
   static_cast<void>(target::detect());  // asks the operating system for the tiles
 #if defined(__AVX512F__)
@@ -137,8 +99,6 @@ void add_all() {
   add<microkernel::AmxBf16>("amx_bf16");
   add<microkernel::AmxInt8>("amx_int8");
 #endif
-  add_codecs<float>("fp32");
-  add_codecs<bf16>("bf16");
 }
 
 }  // namespace
