@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/decode.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
@@ -105,8 +106,39 @@ inline void read_codes(RunCodes& codes, const quant::WeightMatrix& matrix, const
   }
 }
 
+#if defined(POLYMOE_HAS_AVX512_CODES)
+namespace detail {
+
+/// The codes of 16 columns and K [k, k + 4), which are two rows of a tile, in `order`.
+template <const CodeOrder& order>
+[[gnu::always_inline]] inline __m512i gather_rows(const RunCodes& codes, std::int64_t half, std::int64_t k) noexcept {
+  // Of byte i: column * 4 + K, for the first two rows of the left half; other rows and the right half are alike.
+  alignas(64) static constexpr std::array<std::uint8_t, 64> places = [] {
+    std::array<std::uint8_t, 64> made{};
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      const CodePlace place = order[&order == &code_order::bf16_nibbles ? 2 * i : i];
+      made[i] = static_cast<std::uint8_t>(place.column * 4 + place.k);
+    }
+    return made;
+  }();
+  const __m512i rows = _mm512_set_epi32(480, 448, 416, 384, 352, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32, 0);
+  const std::uint8_t* const first = codes[static_cast<std::size_t>(half * 16)].data() + k;
+  return _mm512_permutexvar_epi8(_mm512_load_si512(places.data()), _mm512_i32gather_epi32(rows, first, 1));
+}
+
+}  // namespace detail
+#endif
+
 template <const CodeOrder& order>
 void store_bytes(std::byte* run, const RunCodes& codes) noexcept {
+#if defined(POLYMOE_HAS_AVX512_CODES)
+  if constexpr (&order != &code_order::f32_bytes) {
+    for (std::int64_t i = 0; i < 16; ++i) {
+      _mm512_storeu_si512(run + i * 64, detail::gather_rows<order>(codes, i / 8, i % 8 * 4));
+    }
+    return;
+  }
+#endif
   for (std::size_t i = 0; i < order.size(); ++i) {
     run[i] = static_cast<std::byte>(codes[order[i].column][order[i].k]);
   }
@@ -114,6 +146,16 @@ void store_bytes(std::byte* run, const RunCodes& codes) noexcept {
 
 template <const CodeOrder& order>
 void store_nibbles(std::byte* run, const RunCodes& codes) noexcept {
+#if defined(POLYMOE_HAS_AVX512_CODES)
+  if constexpr (&order != &code_order::f32_nibbles) {
+    for (std::int64_t i = 0; i < 8; ++i) {
+      const __m512i low = detail::gather_rows<order>(codes, i / 4, i % 4 * 8);
+      const __m512i high = detail::gather_rows<order>(codes, i / 4, i % 4 * 8 + 4);
+      _mm512_storeu_si512(run + i * 64, _mm512_or_si512(low, _mm512_slli_epi16(high, 4)));
+    }
+    return;
+  }
+#endif
   for (std::size_t i = 0; i < order.size(); i += 2) {
     const unsigned low = codes[order[i].column][order[i].k];
     const unsigned high = codes[order[i + 1].column][order[i + 1].k];

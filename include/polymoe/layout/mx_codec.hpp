@@ -101,7 +101,9 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
       for (std::size_t column = 0; column < rows.size(); ++column) {
         const bool is_there = rows[column] >= 0 && k < matrix.columns;
         const std::int32_t step =
-            is_there ? Scales::step(matrix.scale_code(rows[column], k / run_k), moved[column]) : -1;
+            is_there
+                ? Scales::step(scale_codes(matrix, rows[column])[static_cast<std::size_t>(k / run_k)], moved[column])
+                : -1;
         const bool fits = Scales::is_step(step);
         record[run * panel_columns + static_cast<std::int64_t>(column)] = static_cast<std::byte>(fits ? step : 0);
         for (std::uint8_t& code : codes[column]) code = !fits || code == 0 ? zero : code;

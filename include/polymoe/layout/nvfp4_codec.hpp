@@ -13,6 +13,7 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/mx_scales.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
@@ -44,8 +45,8 @@ struct NvFp4Codec {
   }
 
   static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
-    for (std::int64_t group = 0; group < matrix.groups(); ++group) {
-      if ((matrix.scale_code(row, group) & 0x7FU) == 0x7FU) return std::numeric_limits<float>::quiet_NaN();
+    for (const std::uint8_t code : scale_codes(matrix, row)) {
+      if ((code & 0x7FU) == 0x7FU) return std::numeric_limits<float>::quiet_NaN();
     }
     return matrix.global_scale(row);
   }
@@ -98,7 +99,8 @@ struct NvFp4Codec {
       for (std::size_t column = 0; column < rows.size(); ++column) {
         const std::int64_t first = k + block * block_k;
         const bool is_there = rows[column] >= 0 && first < matrix.columns;
-        const unsigned scale = is_there ? matrix.scale_code(rows[column], first / block_k) : 0U;
+        const unsigned scale =
+            is_there ? scale_codes(matrix, rows[column])[static_cast<std::size_t>(first / block_k)] : 0U;
         const unsigned magnitude = scale & 0x7FU;
         const auto sign = static_cast<std::uint8_t>(scale >> 7 << 3);
         record[block * panel_columns + static_cast<std::int64_t>(column)] =

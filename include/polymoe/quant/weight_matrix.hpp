@@ -191,7 +191,17 @@ struct WeightMatrix {
  private:
   [[gnu::always_inline]] static void unpack_nibbles(const std::uint8_t* row, std::int64_t first, std::int64_t count,
                                                     std::uint8_t* out) noexcept {
-    for (std::int64_t i = 0; i < count; ++i) out[i] = nibble(row, static_cast<std::size_t>(first + i));
+    std::int64_t i = 0;
+    if (first % 2 == 0) {
+      // Whole bytes: a loop that compilers vectorize.
+      const std::uint8_t* const bytes = row + first / 2;
+      for (std::int64_t byte = 0; byte < count / 2; ++byte) {
+        out[2 * byte] = bytes[byte] & 0xFU;
+        out[2 * byte + 1] = static_cast<std::uint8_t>(bytes[byte] >> 4);
+      }
+      i = count / 2 * 2;
+    }
+    for (; i < count; ++i) out[i] = nibble(row, static_cast<std::size_t>(first + i));
   }
 
   [[gnu::always_inline]] float stored_float(std::int64_t row, std::int64_t column) const noexcept {
