@@ -15,9 +15,10 @@
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e4m3.hpp"
 
-// Pieces of AVX-512 code that make bf16 weights of codes. What an instruction costs on a Sapphire Rapids core, in
-// cycles of the ports 0 and 5: vpermw, vpermb, vpshufb, unpack, byte-to-dword 5; vpermi2b 5+5+either; word shifts and
-// saturating words 0; logic, adds, fp32 products either; vcvtne2ps2bf16 0+5+5.
+// Pieces of AVX-512 code that make bf16 weights of codes. What an instruction occupies on a Sapphire Rapids core, of
+// the two ports 0 and 5 (measured): vpermb, vpshufb, unpacking, byte-to-dword 5; vpermw 0 and 5; vpermi2b 5 twice and
+// one more; word shifts and saturating words 0; logic, adds, fp32 products either one; vcvtne2ps2bf16 5 twice and two
+// more.
 
 namespace polymoe::inline POLYMOE_ISA::layout::avx512 {
 
@@ -28,16 +29,42 @@ namespace polymoe::inline POLYMOE_ISA::layout::avx512 {
   _mm512_storeu_si512(to, value);
 }
 
-/// a where `mask` has ones, else b.
-[[gnu::always_inline]] inline __m512i choose(__m512i mask, __m512i a, __m512i b) noexcept {
-  return _mm512_ternarylogic_epi32(mask, a, b, 0xCA);
-}
-
 /// Words of 16 columns with two of K each: [c0 c0 c1 c1 ...] of 16 words in the lower half of `words`.
 [[gnu::always_inline]] inline __m512i twice_each(__m512i words) noexcept {
   const __m512i index = _mm512_set_epi16(15, 15, 14, 14, 13, 13, 12, 12, 11, 11, 10, 10, 9, 9, 8, 8, 7, 7, 6, 6, 5, 5,
                                          4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
   return _mm512_permutexvar_epi16(index, words);
+}
+
+/// A table of 16 bytes for vpermb, by the lower four bits of an index: all 64 repeat them.
+[[gnu::always_inline]] inline __m512i four_times(const std::array<std::uint8_t, 16>& bytes) noexcept {
+  return _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes.data())));
+}
+
+/// The column of each code of code_order::bf16_nibbles, times `step`.
+template <int step>
+[[gnu::always_inline]] inline __m512i columns_of_codes() noexcept {
+  const __m512i first = _mm512_set1_epi64(0x0303020201010000 * step);
+  const __m512i of_lane = _mm512_set_epi64(12, 12, 8, 8, 4, 4, 0, 0);
+  return _mm512_add_epi8(first, _mm512_mullo_epi64(of_lane, _mm512_set1_epi64(0x0101010101010101 * step)));
+}
+
+/// Unpacks rows of code_order::bf16_nibbles: `look_up` makes low and high bytes of 64 codes, whose upper four bits
+/// are not to be looked at, and what is in `missing` is taken off the words.
+template <class LookUp>
+[[gnu::always_inline]] inline void unpack_nibbles(const std::byte* codes, std::int64_t rows, __m512i missing,
+                                                  std::byte* out, LookUp look_up) noexcept {
+  for (std::int64_t row = 0; row < rows; row += 4, codes += 64) {
+    const __m512i packed = load(codes);
+    const __m512i both[2] = {packed, _mm512_srli_epi16(packed, 4)};
+    for (std::int64_t i = 0; i < 2; ++i, out += 128) {
+      __m512i low;
+      __m512i high;
+      look_up(both[i], low, high);
+      store(out, _mm512_subs_epi16(_mm512_unpacklo_epi8(low, high), missing));
+      store(out + 64, _mm512_subs_epi16(_mm512_unpackhi_epi8(low, high), missing));
+    }
+  }
 }
 
 /// Scales of 16 columns for the words of a tile's row, as fp32: the first and the last 8 columns.
@@ -54,14 +81,6 @@ struct RowScales {
 /// Two vectors of fp32, rounded to bf16 one after the other.
 [[gnu::always_inline]] inline __m512i to_bf16(__m512 first, __m512 last) noexcept {
   return (__m512i)_mm512_cvtne2ps_pbh(last, first);
-}
-
-/// Even words as fp32, and odd ones.
-[[gnu::always_inline]] inline __m512 even_words(__m512i words) noexcept {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
-}
-[[gnu::always_inline]] inline __m512 odd_words(__m512i words) noexcept {
-  return _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U))));
 }
 
 /// A table of 128 words, as bytes: what vpermi2b looks up.

@@ -89,15 +89,10 @@ inline constexpr CodeOrder bf16_interleaved_bytes = detail::make_order([](std::i
   return detail::tile_place(i / 512, i % 512 / 64 * 2 + byte % 16 / 8, byte / 16 * 8 + byte % 8);
 });
 
-/// Nibbles for bf16: the four nibbles of a 16-bit word are the same word of four rows of a tile.
-inline constexpr CodeOrder bf16_nibbles = detail::make_order(
-    [](std::int64_t i) { return detail::tile_place(i / 512, i % 512 / 128 * 4 + i % 4, i % 128 / 4); });
-
-/// As bf16_nibbles, with even words from the first and odd words from the second half of a row: what takes turns in the
-/// lower and upper half of fp32 numbers comes out in order when these are rounded to bf16, one vector after the other.
-inline constexpr CodeOrder bf16_split_nibbles = detail::make_order([](std::int64_t i) {
-  const std::int64_t word = i % 128 / 4;
-  return detail::tile_place(i / 512, i % 512 / 128 * 4 + i % 4, word / 2 + word % 2 * 16);
+/// Nibbles for bf16: the lower nibbles of 64 bytes, and then the upper ones, as in bf16_interleaved_bytes.
+inline constexpr CodeOrder bf16_nibbles = detail::make_order([](std::int64_t i) {
+  const std::int64_t byte = i % 128 / 2;
+  return detail::tile_place(i / 512, i % 512 / 128 * 4 + i % 2 * 2 + byte % 16 / 8, byte / 16 * 8 + byte % 8);
 });
 
 }  // namespace code_order

@@ -96,14 +96,16 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
                      std::byte* out) noexcept {
     for (; records > 0; --records, packed += shape.bytes) {
       const std::byte* const codes = packed + header_bytes(shape);
-      for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
-        const std::byte* const run_of_codes = codes + run * code_bytes;
-        if (shape.group_index) {
-          unpack_indexed(packed + run * run_k * 2, run_of_codes, tail, out);
-          continue;
+      if (shape.group_index) {
+        for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
+          unpack_indexed(packed + run * run_k * 2, codes + run * code_bytes, tail, out);
         }
-        const std::int64_t group = run * shape.groups / runs;
-        unpack_run(run_of_codes, Group(packed, shape, group), out);
+        continue;
+      }
+      const std::int64_t groups = std::max(shape.groups, 1);
+      const std::int64_t count = runs / groups;
+      for (std::int64_t group = 0; group < groups; ++group, out += count * run_bytes<Element>) {
+        unpack_group(codes + group * count * code_bytes, count, Group(packed, shape, group), out);
       }
     }
   }
@@ -115,7 +117,13 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
   static constexpr std::uint8_t symmetric_zero = is_int4 ? 8 : 128;
   static constexpr const CodeOrder& order = std::same_as<Element, float>
                                                 ? (is_int4 ? code_order::f32_nibbles : code_order::f32_bytes)
-                                                : (is_int4 ? code_order::bf16_split_nibbles : code_order::bf16_bytes);
+                                                : (is_int4 ? code_order::bf16_nibbles : code_order::bf16_bytes);
+
+  /// int8 codes for bf16 are kept less 128, as signed numbers.
+  static constexpr bool is_signed = !is_int4 && std::same_as<Element, bf16>;
+  static constexpr std::uint8_t stored(std::uint8_t code) noexcept {
+    return is_signed ? static_cast<std::uint8_t>(code ^ 0x80U) : code;
+  }
 
   static constexpr bool is_scaled(const RecordShape& shape) { return shape.groups > 0 || shape.group_index; }
 
@@ -140,6 +148,11 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     for (std::int64_t run = 0; run < runs; ++run, k += run_k) {
       read_codes(codes, matrix, rows, k, shape.zero_points ? std::uint8_t{0} : symmetric_zero);
       if (shape.zero_points) clear_padding(codes, matrix, rows, k);
+      if constexpr (is_signed) {
+        for (auto& column : codes) {
+          for (std::uint8_t& code : column) code = stored(code);
+        }
+      }
       std::byte* const to = record + header_bytes(shape) + run * code_bytes;
       if constexpr (is_int4) {
         store_nibbles<order>(to, codes);
@@ -234,84 +247,162 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
       const unsigned code = is_int4 ? from[i / 2] >> (i % 2 * 4) & 0xFU : from[i];
       const auto group = load_element<std::uint16_t>(index, place.k);
       const float* const scale = tail + group * 2 * panel_columns + place.column;
-      const Element element((static_cast<float>(code) - scale[panel_columns]) * scale[0]);
+      const auto number = static_cast<float>(stored(static_cast<std::uint8_t>(code)));
+      const Element element((number - scale[panel_columns]) * scale[0]);
       std::memcpy(out + element_place<Element>(place.column, place.k) * std::int64_t{sizeof(Element)}, &element,
                   sizeof element);
     }
   }
 
-  static void unpack_run(const std::byte* codes, const Group& group, std::byte* out) noexcept {
+  /// The runs of one group.
+  static void unpack_group(const std::byte* codes, std::int64_t count, const Group& group, std::byte* out) noexcept {
 #if defined(POLYMOE_HAS_AVX512_CODES)
     if constexpr (std::same_as<Element, bf16>) {
-      for (std::int64_t half = 0; half < 2; ++half, codes += code_bytes / 2, out += 1024) {
-        if (group.scales == nullptr) {
-          unpack_half(codes, out, [](__m512 first, __m512 last) { return avx512::to_bf16(first, last); });
-          continue;
-        }
-        const avx512::RowScales scales(group.scale(half));
-        if (group.zeros == nullptr) {
-          unpack_half(codes, out, [&](__m512 first, __m512 last) {
-            return avx512::to_bf16(_mm512_mul_ps(first, scales.first), _mm512_mul_ps(last, scales.last));
-          });
-        } else {
-          // unpack_half has taken the symmetric zero off.
-          const avx512::RowScales zeros(
-              _mm512_sub_ps(group.zero(half), _mm512_set1_ps(static_cast<float>(symmetric_zero))));
-          unpack_half(codes, out, [&](__m512 first, __m512 last) {
-            return avx512::to_bf16(_mm512_mul_ps(_mm512_sub_ps(first, zeros.first), scales.first),
-                                   _mm512_mul_ps(_mm512_sub_ps(last, zeros.last), scales.last));
-          });
-        }
-      }
+      unpack_half(codes, count, group, 0, out);
+      unpack_half(codes + code_bytes / 2, count, group, 1, out + 1024);
       return;
     }
 #endif
     float scale[panel_columns];
     float zero[panel_columns];
     group.as_floats(scale, zero);
-    if constexpr (std::same_as<Element, float>) {
-      unpack_rows<is_int4>(codes, scale, out, [&](auto code, std::int64_t column) {
-        return to_number<vector::Native>(code) - vector::load<vector::Native>(zero + column);
-      });
-    } else {
-      unpack_codes<order, is_int4, Element>(codes, out, [&](std::uint8_t code, std::int64_t column) {
-        return (static_cast<float>(code) - zero[column]) * scale[column];
-      });
+    for (; count > 0; --count, codes += code_bytes, out += run_bytes<Element>) {
+      if constexpr (std::same_as<Element, float>) {
+        unpack_rows<is_int4>(codes, scale, out, [&](auto code, std::int64_t column) {
+          return to_number<vector::Native>(code) - vector::load<vector::Native>(zero + column);
+        });
+      } else {
+        unpack_codes<order, is_int4, Element>(codes, out, [&](std::uint8_t code, std::int64_t column) {
+          return (static_cast<float>(stored(code)) - zero[column]) * scale[column];
+        });
+      }
     }
   }
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
-  /// 16 rows of 16 columns; `finish` makes a row of bf16 of its first and last 8 columns, codes - symmetric_zero.
-  template <class Finish>
-  [[gnu::always_inline]] static void unpack_half(const std::byte* codes, std::byte* out, Finish finish) noexcept {
+  /// 16 columns of the runs of a group.
+  [[gnu::always_inline]] static void unpack_half(const std::byte* codes, std::int64_t count, const Group& group,
+                                                 std::int64_t half, std::byte* out) noexcept {
+    const __m512 scale = group.scales == nullptr ? _mm512_set1_ps(1.0F) : group.scale(half);
     if constexpr (is_int4) {
-      const __m512i table = avx512::load(number_words.data());
-      for (std::int64_t i = 0; i < 4; ++i) {
-        const __m512i packed = avx512::load(codes + i * 64);
-        const __m512i rows[4] = {packed, _mm512_srli_epi16(packed, 4), _mm512_srli_epi16(packed, 8),
-                                 _mm512_srli_epi16(packed, 12)};
-        for (std::int64_t r = 0; r < 4; ++r) {
-          const __m512i numbers = _mm512_permutexvar_epi16(rows[r], table);
-          avx512::store(out + i * 256 + r * 64, finish(avx512::even_words(numbers), avx512::odd_words(numbers)));
-        }
+      if (group.scales != nullptr && group.zeros == nullptr && Products::can_be_made(scale)) {
+        const Products products(scale);
+        for (; count > 0; --count, codes += code_bytes, out += run_bytes<Element>) products.unpack(codes, out);
+        return;
       }
-    } else {
-      for (std::int64_t r = 0; r < 16; ++r) {
-        const auto* const row = reinterpret_cast<const __m128i*>(codes + r * 32);
-        const __m512i first = _mm512_cvtepu8_epi32(_mm_loadu_si128(row));
-        const __m512i last = _mm512_cvtepu8_epi32(_mm_loadu_si128(row + 1));
-        const __m512i zero = _mm512_set1_epi32(symmetric_zero);
-        avx512::store(out + r * 64, finish(_mm512_cvtepi32_ps(_mm512_sub_epi32(first, zero)),
-                                           _mm512_cvtepi32_ps(_mm512_sub_epi32(last, zero))));
+    }
+    const avx512::RowScales scales(scale);
+    const bool has_zeros = group.zeros != nullptr;
+    // The symmetric zero is taken off first.
+    const avx512::RowScales zeros(has_zeros ? _mm512_sub_ps(group.zero(half), _mm512_set1_ps(symmetric_zero))
+                                            : _mm512_setzero_ps());
+    for (; count > 0; --count, codes += code_bytes, out += run_bytes<Element>) {
+      if constexpr (is_int4) {
+        unpack_integers(codes, out);
+        if (group.scales == nullptr) continue;
+        for (std::int64_t r = 0; r < 16; ++r) {
+          const auto* const row = reinterpret_cast<const __m256i*>(out + r * 64);
+          const __m512 first = widen(_mm256_load_si256(row));
+          const __m512 last = widen(_mm256_load_si256(row + 1));
+          avx512::store(out + r * 64, product(first, last, zeros, scales));
+        }
+      } else {
+        for (std::int64_t r = 0; r < 16; ++r) {
+          const auto* const row = reinterpret_cast<const __m128i*>(codes + r * 32);
+          const __m512 first = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(row)));
+          const __m512 last = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(row + 1)));
+          avx512::store(out + r * 64, has_zeros ? product(first, last, zeros, scales)
+                                                : avx512::to_bf16(_mm512_mul_ps(first, scales.first),
+                                                                  _mm512_mul_ps(last, scales.last)));
+        }
       }
     }
   }
 
-  /// int4 codes less 8, all 16 twice.
-  alignas(64) static constexpr auto number_words = [] {
-    std::array<std::uint16_t, 32> all{};
-    for (unsigned i = 0; i < 32; ++i) all[i] = bf16(static_cast<float>(i % 16) - 8.0F).bits;
-    return all;
+  [[gnu::always_inline]] static __m512i product(__m512 first, __m512 last, const avx512::RowScales& zeros,
+                                                const avx512::RowScales& scales) noexcept {
+    return avx512::to_bf16(_mm512_mul_ps(_mm512_sub_ps(first, zeros.first), scales.first),
+                           _mm512_mul_ps(_mm512_sub_ps(last, zeros.last), scales.last));
+  }
+
+  [[gnu::always_inline]] static __m512 widen(__m256i words) noexcept {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+  }
+
+  /// int4 codes less 8.
+  [[gnu::always_inline]] static void unpack_integers(const std::byte* codes, std::byte* out) noexcept {
+    const __m512i low_bytes = avx512::four_times(tables.integer_low);
+    const __m512i high_bytes = avx512::four_times(tables.integer_high);
+    avx512::unpack_nibbles(codes, 16, _mm512_setzero_si512(), out, [&](__m512i code, __m512i& low, __m512i& high) {
+      low = _mm512_permutexvar_epi8(code, low_bytes);
+      high = _mm512_permutexvar_epi8(code, high_bytes);
+    });
+  }
+
+  // A code less 8 is +-{1, 1.25, 1.5, 1.75} * 2^x or 0. Of each of the four products with the scales of 16 columns,
+  // rounded once, a table has what the word exceeds the scale's own word by: less than 128, so one byte, and 64 of them
+  // are what one instruction looks up. Sign and x come from the code, and as in MxCodec the scale is what is missing to
+  // `top`.
+  static constexpr std::int32_t top = 251 << 7;
+
+  class Products {
+   public:
+    /// All products are normal numbers.
+    [[gnu::always_inline]] static bool can_be_made(__m512 scale) noexcept {
+      return (_mm512_cmp_ps_mask(scale, _mm512_set1_ps(0x1p-126F), _CMP_GE_OQ) &
+              _mm512_cmp_ps_mask(scale, _mm512_set1_ps(0x1p123F), _CMP_LT_OQ)) == 0xFFFF;
+    }
+
+    [[gnu::always_inline]] explicit Products(__m512 scale) noexcept {
+      const __m512i of_1 = avx512::to_bf16(scale, _mm512_mul_ps(scale, _mm512_set1_ps(1.25F)));
+      const __m512i of_1_5 =
+          avx512::to_bf16(_mm512_mul_ps(scale, _mm512_set1_ps(1.5F)), _mm512_mul_ps(scale, _mm512_set1_ps(1.75F)));
+      const __m512i own = _mm512_broadcast_i64x4(_mm512_castsi512_si256(of_1));
+      const __m256i first = _mm512_cvtepi16_epi8(_mm512_sub_epi16(of_1, own));
+      const __m256i last = _mm512_cvtepi16_epi8(_mm512_sub_epi16(of_1_5, own));
+      exceeds_ = _mm512_inserti64x4(_mm512_castsi256_si512(first), last, 1);
+      missing_ = avx512::twice_each(_mm512_sub_epi16(_mm512_set1_epi16(top), own));
+    }
+
+    [[gnu::always_inline]] void unpack(const std::byte* codes, std::byte* out) const noexcept {
+      const __m512i factors = avx512::four_times(tables.factor);
+      const __m512i high_bytes = avx512::four_times(tables.product_high);
+      const __m512i columns = avx512::columns_of_codes<1>();
+      const __m512i exceeds = exceeds_;
+      avx512::unpack_nibbles(codes, 16, missing_, out, [&](__m512i code, __m512i& low, __m512i& high) {
+        const __m512i factor = _mm512_permutexvar_epi8(code, factors);
+        const __m512i exceeding = _mm512_permutexvar_epi8(_mm512_or_si512(factor, columns), exceeds);
+        // exceeding | (factor & 0x80)
+        low = _mm512_ternarylogic_epi32(exceeding, factor, _mm512_set1_epi8(-128), 0xF8);
+        high = _mm512_permutexvar_epi8(code, high_bytes);
+      });
+    }
+
+   private:
+    __m512i exceeds_;  ///< [4 factors][16 columns]
+    __m512i missing_;
+  };
+
+  struct Tables {
+    alignas(16) std::array<std::uint8_t, 16> integer_low{};
+    alignas(16) std::array<std::uint8_t, 16> integer_high{};
+    alignas(16) std::array<std::uint8_t, 16> factor{};        ///< 16 * the index of the factor | lowest bit of x * 128
+    alignas(16) std::array<std::uint8_t, 16> product_high{};  ///< sign | upper bits of `top` and x
+  };
+  static constexpr Tables tables = [] {
+    Tables made;
+    for (unsigned code = 0; code < 16; ++code) {
+      const unsigned word = bf16(static_cast<float>(code) - 8.0F).bits;
+      made.integer_low[code] = static_cast<std::uint8_t>(word & 0xFFU);
+      made.integer_high[code] = static_cast<std::uint8_t>(word >> 8);
+      const unsigned sign = word & 0x8000U;
+      const unsigned exponent = code == 8 ? 0 : (word >> 7 & 0xFFU) - 127U;
+      const unsigned factor = code == 8 ? 0 : word >> 5 & 3U;
+      const unsigned result = code == 8 ? 0x8000U : sign | (top + (exponent << 7));
+      made.factor[code] = static_cast<std::uint8_t>((factor << 4) | (result & 0x80U));
+      made.product_high[code] = static_cast<std::uint8_t>(result >> 8);
+    }
+    return made;
   }();
 #endif
 };

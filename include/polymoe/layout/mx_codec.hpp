@@ -101,7 +101,9 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
       for (std::size_t column = 0; column < rows.size(); ++column) {
         const bool is_there = rows[column] >= 0 && k < matrix.columns;
         const std::int32_t step =
-            is_there ? Scales::step(matrix.scale_code(rows[column], k / run_k), moved[column]) : -1;
+            is_there
+                ? Scales::step(scale_codes(matrix, rows[column])[static_cast<std::size_t>(k / run_k)], moved[column])
+                : -1;
         const bool fits = Scales::is_step(step);
         record[run * panel_columns + static_cast<std::int64_t>(column)] = static_cast<std::byte>(fits ? step : 0);
         if (fits) {
@@ -170,17 +172,12 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
 #if defined(POLYMOE_HAS_AVX512_CODES)
   [[gnu::always_inline]] static void unpack_half(const std::byte* codes, __m512i steps, std::byte* out) noexcept {
     if constexpr (is_fp4) {
-      const __m512i table = avx512::load(number_words.data());
-      for (std::int64_t i = 0; i < 4; ++i) {
-        const __m512i packed = avx512::load(codes + i * 64);
-        // The upper bits of an index are not looked at: all 32 words repeat the 16.
-        const __m512i rows[4] = {packed, _mm512_srli_epi16(packed, 4), _mm512_srli_epi16(packed, 8),
-                                 _mm512_srli_epi16(packed, 12)};
-        for (std::int64_t r = 0; r < 4; ++r) {
-          const __m512i numbers = _mm512_permutexvar_epi16(rows[r], table);
-          avx512::store(out + i * 256 + r * 64, _mm512_subs_epi16(numbers, steps));
-        }
-      }
+      const __m512i low_bytes = avx512::four_times(fp4_bytes.low);
+      const __m512i high_bytes = avx512::four_times(fp4_bytes.high);
+      avx512::unpack_nibbles(codes, 16, steps, out, [&](__m512i code, __m512i& low, __m512i& high) {
+        low = _mm512_permutexvar_epi8(code, low_bytes);
+        high = _mm512_permutexvar_epi8(code, high_bytes);
+      });
     } else {
       const __m512i vectors[4] = {avx512::load(number_words.data()), avx512::load(number_words.data() + 32),
                                   avx512::load(number_words.data() + 64), avx512::load(number_words.data() + 96)};
@@ -195,18 +192,29 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
     }
   }
 
-  /// Numbers times 2^highest: e2m1's 16 codes twice, or e4m3's 128 magnitudes.
+  static constexpr float factor = std::bit_cast<float>(static_cast<std::uint32_t>(127 + highest) << 23);
+
+  /// e4m3's 128 magnitudes times 2^highest.
   alignas(64) static constexpr auto number_words = [] {
-    std::array<std::uint16_t, is_fp4 ? 32 : 128> all{};
-    constexpr float factor = std::bit_cast<float>(static_cast<std::uint32_t>(127 + highest) << 23);
-    for (unsigned code = 0; code < all.size(); ++code) {
-      // Clang computes no NaN at compile time, and columns with one are lost anyway.
-      if (!is_fp4 && code == 0x7F) continue;
-      const float value =
-          is_fp4 ? e2m1_decode(static_cast<std::uint8_t>(code % 16)) : e4m3_decode(static_cast<std::uint8_t>(code));
-      all[code] = bf16(value * factor).bits;
+    std::array<std::uint16_t, 128> words{};
+    // Clang computes no NaN at compile time, and columns with one are lost anyway.
+    for (std::uint8_t code = 0; code < (is_fp4 ? 0 : 127); ++code) words[code] = bf16(e4m3_decode(code) * factor).bits;
+    return words;
+  }();
+
+  /// e2m1's codes times 2^highest.
+  struct Fp4Bytes {
+    alignas(16) std::array<std::uint8_t, 16> low{};
+    alignas(16) std::array<std::uint8_t, 16> high{};
+  };
+  static constexpr Fp4Bytes fp4_bytes = [] {
+    Fp4Bytes bytes;
+    for (std::uint8_t code = 0; code < 16; ++code) {
+      const std::uint16_t word = bf16(e2m1_decode(code) * factor).bits;
+      bytes.low[code] = static_cast<std::uint8_t>(word & 0xFF);
+      bytes.high[code] = static_cast<std::uint8_t>(word >> 8);
     }
-    return all;
+    return bytes;
   }();
 #endif
 };

@@ -5,11 +5,18 @@
 #include <bit>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
 namespace polymoe::inline POLYMOE_ISA::layout {
+
+/// The scales of a row that are stored as bytes, of keys with a scale for each run of a row.
+inline std::span<const std::uint8_t> scale_codes(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
+  const auto* const codes = reinterpret_cast<const std::uint8_t*>(matrix.tensors.weight_scale.data);
+  return {codes + row * matrix.scale_row_stride, static_cast<std::size_t>(matrix.groups())};
+}
 
 /// How the scales of MX formats, 2^e with e in [-127, 127] or NaN, become steps that are taken from exponents.
 ///
@@ -26,19 +33,17 @@ struct MxScales {
   static std::int32_t moved_by(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
     std::int32_t least = 254;
     std::int32_t greatest = 0;
-    const std::int64_t groups = matrix.groups();
-    for (std::int64_t group = 0; group < groups; ++group) {
-      const std::int32_t code = matrix.scale_code(row, group);
-      greatest = std::max(greatest, code == nan_code ? 0 : code);
-      least = std::min(least, code);
+    for (const std::uint8_t code : scale_codes(matrix, row)) {
+      greatest = std::max<std::int32_t>(greatest, code == nan_code ? 0 : code);
+      least = std::min<std::int32_t>(least, code);
     }
     const std::int32_t over = greatest - 127 - highest;
     return over > 0 ? over : std::max(std::min(least - 127 - lowest, 0), over);
   }
 
   static float column_scale(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
-    for (std::int64_t group = 0; group < matrix.groups(); ++group) {
-      if (matrix.scale_code(row, group) == nan_code) return std::numeric_limits<float>::quiet_NaN();
+    for (const std::uint8_t code : scale_codes(matrix, row)) {
+      if (code == nan_code) return std::numeric_limits<float>::quiet_NaN();
     }
     return power(moved_by(matrix, row));
   }

@@ -13,6 +13,7 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/mx_scales.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
@@ -29,6 +30,7 @@ namespace polymoe::inline POLYMOE_ISA::layout {
 /// e2m1 * e4m3 is exact in bf16; the fp32 scale multiplies the sums. A scale's byte is 16 times its bf16 word without
 /// the exponent it has at least: 8 * (exponent + 9) + mantissa, subnormal e4m3 included. Blocks whose scale is 0 have
 /// codes of 0 instead, those with a negative scale codes of the other sign, and a NaN makes the column's sums NaN.
+/// Codes of 0 and 0.5 have changed places, so that the lowest bit says whether the mantissa is 1.5.
 template <class Element_>
 struct NvFp4Codec {
   using Element = Element_;
@@ -43,8 +45,8 @@ struct NvFp4Codec {
   }
 
   static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
-    for (std::int64_t group = 0; group < matrix.groups(); ++group) {
-      if ((matrix.scale_code(row, group) & 0x7FU) == 0x7FU) return std::numeric_limits<float>::quiet_NaN();
+    for (const std::uint8_t code : scale_codes(matrix, row)) {
+      if ((code & 0x7FU) == 0x7FU) return std::numeric_limits<float>::quiet_NaN();
     }
     return matrix.global_scale(row);
   }
@@ -67,10 +69,15 @@ struct NvFp4Codec {
   static constexpr std::int64_t block_k = 16;
   static constexpr std::int64_t blocks = run_k / block_k;
   static constexpr std::int64_t header_bytes = blocks * panel_columns;
-  static constexpr std::uint8_t zero = 8;  ///< -0, for the reason that MxCodec gives
+  static constexpr std::uint8_t checkpoint_zero = 0;
   static constexpr std::int32_t least_exponent = -9;
   static constexpr const CodeOrder& order =
       std::same_as<Element, float> ? code_order::f32_nibbles : code_order::bf16_nibbles;
+
+  /// What is stored for a code of the checkpoint, and what a stored code stands for.
+  static constexpr std::uint8_t exchanged(std::uint8_t code) noexcept {
+    return std::same_as<Element, bf16> && (code & 7U) < 2 ? code ^ 1U : code;
+  }
 
   static constexpr std::uint16_t word_of(float value) { return bf16(value).bits; }
   static constexpr std::int32_t least_word = (127 + least_exponent) << 7;
@@ -87,19 +94,20 @@ struct NvFp4Codec {
 
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
     RunCodes codes;
-    read_codes(codes, matrix, rows, k, zero);
+    read_codes(codes, matrix, rows, k, checkpoint_zero);
     for (std::int64_t block = 0; block < blocks; ++block) {
       for (std::size_t column = 0; column < rows.size(); ++column) {
         const std::int64_t first = k + block * block_k;
         const bool is_there = rows[column] >= 0 && first < matrix.columns;
-        const unsigned scale = is_there ? matrix.scale_code(rows[column], first / block_k) : 0U;
+        const unsigned scale =
+            is_there ? scale_codes(matrix, rows[column])[static_cast<std::size_t>(first / block_k)] : 0U;
         const unsigned magnitude = scale & 0x7FU;
-        const unsigned sign = scale >> 7 << 3;
+        const auto sign = static_cast<std::uint8_t>(scale >> 7 << 3);
         record[block * panel_columns + static_cast<std::int64_t>(column)] =
             static_cast<std::byte>(scale_bytes[magnitude]);
         for (std::int64_t i = block * block_k; i < (block + 1) * block_k; ++i) {
           std::uint8_t& code = codes[column][static_cast<std::size_t>(i)];
-          code = magnitude == 0 || (code & 7U) == 0 ? zero : static_cast<std::uint8_t>(code ^ sign);
+          code = exchanged(magnitude == 0 ? checkpoint_zero : code ^ sign);
         }
       }
     }
@@ -139,7 +147,7 @@ struct NvFp4Codec {
       for (std::size_t i = 0; i < order.size(); ++i) {
         const CodePlace place = order[i];
         const unsigned code = std::to_integer<unsigned>(codes[i / 2]) >> (i % 2 * 4);
-        const Element element(e2m1_number<float>(static_cast<std::int32_t>(code & 0xFU)) *
+        const Element element(e2m1_number<float>(exchanged(static_cast<std::uint8_t>(code & 0xFU))) *
                               scales[place.k / block_k][place.column]);
         std::memcpy(out + element_place<Element>(place.column, place.k) * std::int64_t{sizeof(Element)}, &element,
                     sizeof element);
@@ -148,51 +156,56 @@ struct NvFp4Codec {
   }
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
-  // bf16 words: sign | (exponent of the number + exponent and mantissa of scale or 1.5 * scale), as a subtraction of
-  // what is missing from `top`, which saturates at -0.
+  // A word is made by taking from sign | exponent of the number | what 1.5 adds to the scale's word the distance of the
+  // scale's word to `top`; zeros are -0, where that saturates. The upper byte depends on the code alone, the lower one
+  // on its two lower bits and the column.
   static constexpr std::int32_t top = 140 << 7;
 
   [[gnu::always_inline]] static void unpack_block(const std::byte* scales, const std::byte* codes,
                                                   std::byte* out) noexcept {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(scales));
-    const __m512i scale = avx512::twice_each(_mm512_castsi256_si512(_mm256_cvtepu8_epi16(bytes)));
-    const __m512i missing = _mm512_sub_epi16(_mm512_set1_epi16(top - least_word), _mm512_slli_epi16(scale, 4));
-    const __m512i missing_half =
-        _mm512_sub_epi16(missing, _mm512_permutexvar_epi16(scale, avx512::load(tables.half.data())));
-    const __m512i exponents = avx512::load(tables.exponent.data());
-    const __m512i is_half = avx512::load(tables.is_half.data());
-    for (std::int64_t i = 0; i < 2; ++i) {
-      const __m512i packed = avx512::load(codes + i * 64);
-      const __m512i rows[4] = {packed, _mm512_srli_epi16(packed, 4), _mm512_srli_epi16(packed, 8),
-                               _mm512_srli_epi16(packed, 12)};
-      for (std::int64_t r = 0; r < 4; ++r) {
-        const __m512i exponent = _mm512_permutexvar_epi16(rows[r], exponents);
-        const __m512i mask = _mm512_permutexvar_epi16(rows[r], is_half);
-        avx512::store(out + i * 256 + r * 64, _mm512_subs_epi16(exponent, avx512::choose(mask, missing_half, missing)));
-      }
-    }
+    const __m128i scale = _mm_loadu_si128(reinterpret_cast<const __m128i*>(scales));
+    const __m512i words = avx512::twice_each(_mm512_castsi256_si512(_mm256_cvtepu8_epi16(scale)));
+    const __m512i missing = _mm512_sub_epi16(_mm512_set1_epi16(top - least_word), _mm512_slli_epi16(words, 4));
+    // Four bytes a column: 0, what 1.5 adds, and both with the exponent's lowest bit.
+    const __m128i mantissa = _mm_and_si128(scale, _mm_set1_epi8(7));
+    const __m128i added =
+        _mm_shuffle_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(tables.added.data())), mantissa);
+    const __m512i added_words = _mm512_slli_epi32(_mm512_cvtepu8_epi32(added), 8);
+    const __m512i low_bytes = _mm512_ternarylogic_epi32(added_words, _mm512_slli_epi32(added_words, 16),
+                                                        _mm512_set1_epi32(lowest_exponent_bit), 0xFE);
+    const __m512i high_bytes = avx512::four_times(tables.high);
+    const __m512i columns = avx512::columns_of_codes<4>();
+    avx512::unpack_nibbles(codes, block_k / 2, missing, out, [&](__m512i code, __m512i& low, __m512i& high) {
+      // (code & 3) | column * 4
+      low = _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(code, _mm512_set1_epi8(3), columns, 0xEA), low_bytes);
+      high = _mm512_permutexvar_epi8(code, high_bytes);
+    });
+  }
+
+  static constexpr std::uint16_t word_with_exponent(std::uint8_t stored_code) {
+    const std::uint8_t code = exchanged(stored_code);
+    if ((code & 7U) == 0) return 0x8000;
+    const std::int32_t exponent = (word_of(e2m1_decode(code & 7U)) >> 7) - 127;
+    return static_cast<std::uint16_t>((code >> 3 << 15) | (top + exponent * 128));
   }
 
   struct Tables {
-    alignas(64) std::array<std::uint16_t, 32> exponent{};  ///< sign and `top` with the number's exponent added
-    alignas(64) std::array<std::uint16_t, 32> is_half{};   ///< ones where the number's mantissa is 1.5
-    alignas(64) std::array<std::uint16_t, 32> half{};      ///< word(1.5 * scale) - word(scale), by the scale's mantissa
+    alignas(16) std::array<std::uint8_t, 16> high{};
+    alignas(16) std::array<std::uint8_t, 16> added{};  ///< by the scale's mantissa
   };
-
   static constexpr Tables tables = [] {
     Tables made;
-    for (unsigned i = 0; i < 32; ++i) {
-      const unsigned magnitude = i % 8;
-      const std::int32_t exponent =
-          static_cast<std::int32_t>(word_of(e2m1_decode(static_cast<std::uint8_t>(magnitude))) >> 7) - 127;
-      const std::int32_t word = magnitude == 0 ? 0 : top + exponent * 128;
-      made.exponent[i] = static_cast<std::uint16_t>((i % 16 / 8 << 15) | static_cast<unsigned>(word));
-      made.is_half[i] = magnitude == 3 || magnitude == 5 || magnitude == 7 ? 0xFFFF : 0;
-      const float scale = 1.0F + static_cast<float>(i % 8) / 8.0F;
-      made.half[i] = static_cast<std::uint16_t>(word_of(1.5F * scale) - word_of(scale));
+    for (std::uint8_t code = 0; code < 16; ++code) {
+      made.high[code] = static_cast<std::uint8_t>(word_with_exponent(code) >> 8);
+      const float scale = 1.0F + static_cast<float>(code % 8) / 8.0F;
+      made.added[code] = static_cast<std::uint8_t>(word_of(1.5F * scale) - word_of(scale));
     }
     return made;
   }();
+
+  /// In the bytes for codes with the second bit set, or clear, whichever the exponents of the tables have.
+  static constexpr std::int32_t lowest_exponent_bit =
+      static_cast<std::int32_t>((word_with_exponent(2) & 0x80U) != 0 ? 0x80800000U : 0x00008080U);
 #endif
 };
 
