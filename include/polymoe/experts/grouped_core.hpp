@@ -114,10 +114,12 @@ class GroupedCore {
   static constexpr bool has_row_scales = std::is_same_v<Element, std::int8_t>;
   static constexpr bool measures = activation_key == quant_key::fp8_dynamic_tensor;
 
-  /// Numbers of one row of the intermediate in fp32: whole panels.
-  std::int64_t wide_columns() const noexcept {
-    return quantizes ? expert_.w13.panels * layout::panel_columns / (layer_.shape.gated ? 2 : 1) : 0;
+  /// Numbers that the first product writes to a row of the intermediate: those of whole panels.
+  std::int64_t intermediate_columns() const noexcept {
+    return expert_.w13.panels * layout::panel_columns / (layer_.shape.gated ? 2 : 1);
   }
+  /// Those of them that are in fp32.
+  std::int64_t wide_columns() const noexcept { return quantizes ? intermediate_columns() : 0; }
 
   /// Floats from 16 columns of the intermediate in fp32 to the next: a row more than there are, so that those of a row
   /// do not all fall into the same sets of a cache.
@@ -512,7 +514,9 @@ class GroupedCore {
         visit_floating_dtype(call_.hidden_states.dtype, [&]<class T>() {
           gather_blocks<V, Element, T>(call_.hidden_states, rows, blocks, begin, end, self_.first_steps(), activations);
         });
-        clear_padding(blocks, begin, end, intermediate);
+        for (std::int64_t block = begin; block < end; ++block) {
+          clear_padding(blocks, block, self_.intermediate_columns() / k_of_step, self_.second_steps(), intermediate);
+        }
       }
     }
 
@@ -525,7 +529,7 @@ class GroupedCore {
       for (std::int64_t block = begin; block < end; ++block) {
         const std::int64_t first = block * blocks.height;
         for (std::int64_t row = first; row < first + blocks.rows_in(block); ++row) f(row, values);
-        clear_filling_rows(blocks, block, steps, operand);
+        clear_padding(blocks, block, steps, steps, operand);
       }
     }
 
@@ -551,23 +555,6 @@ class GroupedCore {
                                                           self_.second_steps(), intermediate);
         }
       });
-    }
-
-    /// Zeros where the first product writes nothing: K beyond its last panel, and rows that only fill a block.
-    void clear_padding(const microkernel::RowBlocks& blocks, std::int64_t begin, std::int64_t end,
-                       std::byte* intermediate) const noexcept {
-      const std::int64_t steps = self_.second_steps();
-      const std::int64_t written =
-          self_.expert_.w13.panels * layout::panel_columns / (self_.layer_.shape.gated ? 2 : 1);
-      for (std::int64_t block = begin; block < end; ++block) {
-        const std::int64_t rows = blocks.rows_in(block);
-        for (std::int64_t step = 0; step < steps; ++step) {
-          const std::int64_t kept = (step + 1) * k_of_step <= written ? rows : 0;
-          if (kept == blocks.height) continue;
-          std::memset(intermediate + blocks.block_offset(block, step, steps) + kept * microkernel::row_step_bytes, 0,
-                      static_cast<std::size_t>((blocks.height - kept) * microkernel::row_step_bytes));
-        }
-      }
     }
 
     PanelTails tails(const layout::PanelMatrix& matrix, const Chunk& chunk) const noexcept {

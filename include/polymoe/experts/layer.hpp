@@ -25,6 +25,11 @@ struct Layer {
     if (id < 0) return -1;
     return expert_map.empty() ? id : expert_map[static_cast<std::size_t>(id)];
   }
+
+  /// The packed expert of slot j of a token whose ids are topk_ids [k]: shared experts come after the routed ones.
+  std::int64_t expert_of_slot(const std::int32_t* topk_ids, std::int64_t j) const noexcept {
+    return j < shape.top_k ? packed_expert(topk_ids[j]) : shape.num_local_experts + j - shape.top_k;
+  }
 };
 
 }  // namespace polymoe

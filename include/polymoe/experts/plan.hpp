@@ -70,7 +70,7 @@ class Plan {
     const std::int64_t top_k = layer.shape.top_k;
     const std::int64_t slots = layer.shape.slots_per_token();
     const auto expert_of = [&](std::int64_t t, std::int64_t j) {
-      return j < top_k ? layer.packed_expert(arguments.topk_ids.row(t)[j]) : layer.shape.num_local_experts + j - top_k;
+      return layer.expert_of_slot(arguments.topk_ids.row(t), j);
     };
     std::fill(first_of_expert_, first_of_expert_ + experts_ + 1, 0);
     for (std::int64_t t = 0; t < tokens; ++t) {

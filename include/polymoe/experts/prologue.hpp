@@ -70,4 +70,16 @@ void gather_blocks(const TokensView& hidden_states, const RoutedRow* rows, const
   }
 }
 
+/// Zeros where nothing else is written to a block of an operand: in the rows that only fill it, and from K step
+/// `written_steps` on in all of them.
+inline void clear_padding(const microkernel::RowBlocks& blocks, std::int64_t block, std::int64_t written_steps,
+                          std::int64_t steps, std::byte* operand) noexcept {
+  const std::int64_t rows = blocks.rows_in(block);
+  for (std::int64_t step = rows < blocks.height ? 0 : written_steps; step < steps; ++step) {
+    const std::int64_t kept = step < written_steps ? rows : 0;
+    std::memset(operand + blocks.block_offset(block, step, steps) + kept * microkernel::row_step_bytes, 0,
+                static_cast<std::size_t>((blocks.height - kept) * microkernel::row_step_bytes));
+  }
+}
+
 }  // namespace polymoe::inline POLYMOE_ISA::experts

@@ -74,14 +74,4 @@ float store_int8_input_row(const TokensView& hidden_states, std::int64_t token, 
   return scale;
 }
 
-/// Rows that only fill a block, as zeros.
-inline void clear_filling_rows(const microkernel::RowBlocks& blocks, std::int64_t block, std::int64_t steps,
-                               std::byte* operand) noexcept {
-  const std::int64_t rows = blocks.rows_in(block);
-  for (std::int64_t step = 0; step < steps && rows < blocks.height; ++step) {
-    std::memset(operand + blocks.block_offset(block, step, steps) + rows * microkernel::row_step_bytes, 0,
-                static_cast<std::size_t>((blocks.height - rows) * microkernel::row_step_bytes));
-  }
-}
-
 }  // namespace polymoe::inline POLYMOE_ISA::experts
