@@ -161,7 +161,7 @@ class GroupedCore {
     std::int32_t arena_count = 0;
     std::byte* worker_sums = nullptr;
     std::byte* worker_unpacked = nullptr;
-    float* worker_rows = nullptr;  ///< for each worker a row of fp32 (mode faithful)
+    float* worker_rows = nullptr;  ///< for each worker a row of fp32 that is quantized in place: not to int8
     std::int64_t row_floats = 0;
     float* worker_maxima = nullptr;  ///< for each worker the greatest magnitude that it met
     std::byte* codes = nullptr;      ///< of all rows of hidden_states, in whole K steps
@@ -196,11 +196,11 @@ class GroupedCore {
           static_cast<std::int32_t>(std::clamp<std::int64_t>(shared_bytes / arena_bytes, 3, Schedule::arenas_bound));
       worker_sums = cutter.take<std::byte>(size(worker_sums_stride * concurrency));
       worker_unpacked = cutter.take<std::byte>(size(worker_unpacked_stride * concurrency));
-      if constexpr (quantizes) {
+      if constexpr (quantizes && !has_row_scales) {
         row_floats = std::max(shape.hidden_size, shape.intermediate_size);
         worker_rows = cutter.take<float>(size(row_floats * concurrency));
-        worker_maxima = cutter.take<float>(size(concurrency));
       }
+      if constexpr (measures) worker_maxima = cutter.take<float>(size(concurrency));
       if (self.shares_codes()) {
         codes = cutter.take<std::byte>(size(tokens * self.first_steps() * microkernel::row_step_bytes));
         code_scales = cutter.take<float>(size(tokens));
@@ -546,7 +546,7 @@ class GroupedCore {
               store_int8_row(from, size, OperandRow(blocks, row, self_.second_steps(), intermediate));
         } else {
           from.copy(size, values);
-          if (call_.measuring) {
+          if (measures && call_.measuring) {
             float& greatest = call_.memory.worker_maxima[index_];
             greatest = std::max(greatest, absolute_maximum_of_numbers(values, size));
             return;
