@@ -13,10 +13,12 @@
 #include "polymoe/config/fused_moe_config.hpp"
 #include "polymoe/execution/executor.hpp"
 #include "polymoe/execution/workspace.hpp"
+#include "polymoe/experts/add_slots.hpp"
 #include "polymoe/experts/arguments.hpp"
 #include "polymoe/experts/epilogue.hpp"
 #include "polymoe/experts/form.hpp"
 #include "polymoe/experts/layer.hpp"
+#include "polymoe/experts/memory.hpp"
 #include "polymoe/experts/plan.hpp"
 #include "polymoe/experts/product.hpp"
 #include "polymoe/experts/prologue.hpp"
@@ -45,38 +47,32 @@ class GroupedCore {
   using Element = typename Microkernel::Element;
   using kernel_format = layout::Panels<Codec>;
 
-  /// Bytes up to which every (token, expert) pair has a row of its own for its result.
-  static constexpr std::int64_t slots_limit = std::int64_t{32} << 20;
-  /// Bytes for activations of chunks that several workers share.
-  static constexpr std::int64_t arenas_limit = std::int64_t{16} << 20;
-
   GroupedCore(PackedWeightsView weights, const Layer& layer, ExpertsForm form)
       : weights_(weights),
         layer_(layer),
         expert_(kernel_format::expert_panels(layer.shape, weights.header().storage)),
-        form_(form) {}
+        form_(form),
+        sizes_(layer, expert_, form) {}
 
   const Layer& layer() const noexcept { return layer_; }
 
   /// Bytes that one call needs for up to `max_tokens` rows (batched: rows of the whole [E * max_tokens, H] matrix).
   std::size_t workspace_size(std::int64_t max_tokens, int concurrency) const noexcept {
     WorkspaceCutter cutter;
-    static_cast<void>(Memory(cutter, *this, max_tokens, concurrency));
+    static_cast<void>(Memory(cutter, layer_.shape, form_, sizes_, max_tokens, concurrency));
     return cutter.used();
   }
 
   template <Executor E>
   void modular(const ModularArguments& arguments, std::byte* workspace, E& executor) const noexcept {
-    WorkspaceCutter cutter(workspace);
-    Memory memory(cutter, *this, arguments.hidden_states.rows, executor.concurrency());
+    Memory memory = cut(workspace, arguments.hidden_states.rows, executor.concurrency());
     run(arguments, memory, executor);
   }
 
   template <Executor E>
   void monolithic(const MonolithicArguments& arguments, std::byte* workspace, E& executor) const noexcept {
-    WorkspaceCutter cutter(workspace);
     const std::int64_t tokens = arguments.hidden_states.rows;
-    Memory memory(cutter, *this, tokens, executor.concurrency());
+    Memory memory = cut(workspace, tokens, executor.concurrency());
     const MatrixView<float> weights(memory.topk_weights, tokens, layer_.shape.top_k);
     const MatrixView<std::int32_t> ids(memory.topk_ids, tokens, layer_.shape.top_k);
     route(arguments, weights, ids, memory, executor);
@@ -89,8 +85,7 @@ class GroupedCore {
 
   template <Executor E>
   void batched(const BatchedArguments& arguments, std::byte* workspace, E& executor) const noexcept {
-    WorkspaceCutter cutter(workspace);
-    Memory memory(cutter, *this, arguments.hidden_states.rows, executor.concurrency());
+    Memory memory = cut(workspace, arguments.hidden_states.rows, executor.concurrency());
     memory.plan.sort(arguments);
     Call call(*this, memory, arguments.out, arguments.hidden_states);
     call.execute(executor, 0);
@@ -99,126 +94,18 @@ class GroupedCore {
  private:
   using V = typename Microkernel::Vector;
   using Sum = typename Microkernel::Sum;
+  using Sizes = RowSizes<Microkernel, activation_key>;
+  using Memory = experts::Memory<Microkernel, activation_key>;
   static constexpr std::int64_t k_of_step = microkernel::step_k<Element>;
-  static constexpr std::int64_t worker_sums_stride =
-      WorkerMemory<Microkernel>::sums_limit + WorkerMemory<Microkernel>::apart;
-  static constexpr std::int64_t worker_unpacked_stride =
-      WorkerMemory<Microkernel>::unpacked_bytes + WorkerMemory<Microkernel>::apart;
   /// Tokens from which on quantizing them once is worth a pass of its own.
   static constexpr std::int64_t least_shared_codes = 64;
-  /// Ranges of columns of the second product in which chunks follow each other where they add to the same sums.
-  static constexpr std::int64_t chain_length = 16;
+  static constexpr bool quantizes = Sizes::quantizes;
+  static constexpr bool has_row_scales = Sizes::has_row_scales;
+  static constexpr bool measures = Sizes::measures;
 
-  static constexpr bool quantizes = !activation_key.is_none();
-  /// Operands are codes, whose scales multiply the sums of a row.
-  static constexpr bool has_row_scales = std::is_same_v<Element, std::int8_t>;
-  static constexpr bool measures = activation_key == quant_key::fp8_dynamic_tensor;
-
-  /// Numbers that the first product writes to a row of the intermediate: those of whole panels.
-  std::int64_t intermediate_columns() const noexcept {
-    return expert_.w13.panels * layout::panel_columns / (layer_.shape.gated ? 2 : 1);
-  }
-  /// Those of them that are in fp32.
-  std::int64_t wide_columns() const noexcept { return quantizes ? intermediate_columns() : 0; }
-
-  /// Floats from 16 columns of the intermediate in fp32 to the next: a row more than there are, so that those of a row
-  /// do not all fall into the same sets of a cache.
-  static std::int64_t wide_stride(const microkernel::RowBlocks& blocks) noexcept {
-    return (blocks.padded_rows() + 1) * microkernel::tile_columns;
-  }
-
-  std::int64_t slots_per_row() const noexcept {
-    return form_ == ExpertsForm::batched ? 1 : layer_.shape.slots_per_token();
-  }
-  std::int64_t first_steps() const noexcept { return expert_.w13.depth / k_of_step; }
-  std::int64_t second_steps() const noexcept { return expert_.w2.depth / k_of_step; }
-  /// Floats from one row of results to the next: whole panels, and one panel more, so that the rows of a panel do not
-  /// all fall into the same sets of a cache where H is a power of two.
-  std::int64_t results_stride() const noexcept { return (expert_.w2.panels + 1) * layout::panel_columns; }
-
-  /// Rows are quantized before they are gathered, because several experts take each.
-  bool shares_codes() const noexcept {
-    return has_row_scales && slots_per_row() > 1 && !layer_.apply_router_weight_on_input;
-  }
-
-  bool fills_slots(std::int64_t tokens) const noexcept {
-    return slots_per_row() > 1 && slots_bytes(tokens) <= slots_limit;
-  }
-  std::int64_t slots_bytes(std::int64_t tokens) const noexcept {
-    return tokens * slots_per_row() * results_stride() * std::int64_t{sizeof(float)};
-  }
-
-  /// The pieces of the workspace. Every size grows with the number of tokens, so that a workspace for more tokens
-  /// serves fewer.
-  struct Memory {
-    Plan plan;
-    Schedule schedule;
-    std::atomic<std::int32_t>* chain = nullptr;  ///< [chain_length]: chunks that are done with a range of columns
-    std::byte* results = nullptr;                ///< slots or sums
-    std::byte* own_arenas = nullptr;             ///< for each worker
-    std::byte* arenas = nullptr;
-    std::int64_t arena_bytes = 0;
-    std::int32_t arena_count = 0;
-    std::byte* worker_sums = nullptr;
-    std::byte* worker_unpacked = nullptr;
-    float* worker_rows = nullptr;  ///< for each worker a row of fp32 that is quantized in place: not to int8
-    std::int64_t row_floats = 0;
-    float* worker_maxima = nullptr;  ///< for each worker the greatest magnitude that it met
-    std::byte* codes = nullptr;      ///< of all rows of hidden_states, in whole K steps
-    float* code_scales = nullptr;
-    float* topk_weights = nullptr;
-    std::int32_t* topk_ids = nullptr;
-    std::byte* routing_scratch = nullptr;  ///< for each worker
-    std::int64_t routing_bytes = 0;
-
-    Memory(WorkspaceCutter& cutter, const GroupedCore& self, std::int64_t tokens, int concurrency) noexcept {
-      const auto size = [](std::int64_t bytes) { return static_cast<std::size_t>(bytes); };
-      const LayerShape& shape = self.layer_.shape;
-      const std::int64_t slots = tokens * self.slots_per_row();
-      const std::int64_t experts = shape.num_packed_experts();
-      const std::int64_t chunks = Plan::chunks_bound(slots, experts);
-      plan = Plan(cutter, slots, tokens, experts);
-      schedule = Schedule(cutter, chunks);
-      chain = cutter.take<std::atomic<std::int32_t>>(size(chain_length));
-      results = cutter.take<std::byte>(size(self.results_bytes(tokens)));
-
-      const std::int64_t rows = microkernel::padded_rows_bound(std::min(slots, chunk_rows_limit));
-      arena_bytes = rows * ((self.first_steps() + self.second_steps()) * microkernel::row_step_bytes +
-                            self.wide_columns() * std::int64_t{sizeof(float)}) +
-                    self.wide_columns() * std::int64_t{sizeof(float)} +
-                    (has_row_scales ? 2 * rows * std::int64_t{sizeof(float)} + 64 : 0);
-      // Rows of tiles that straddle lines take twice as long to load.
-      arena_bytes = (arena_bytes + 63) / 64 * 64;
-      own_arenas = cutter.take<std::byte>(size((arena_bytes + WorkerMemory<Microkernel>::apart) * concurrency));
-      const std::int64_t shared_bytes = std::min(chunks * arena_bytes, std::max(arenas_limit, 3 * arena_bytes));
-      arenas = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes)));
-      arena_count =
-          static_cast<std::int32_t>(std::clamp<std::int64_t>(shared_bytes / arena_bytes, 3, Schedule::arenas_bound));
-      worker_sums = cutter.take<std::byte>(size(worker_sums_stride * concurrency));
-      worker_unpacked = cutter.take<std::byte>(size(worker_unpacked_stride * concurrency));
-      if constexpr (quantizes && !has_row_scales) {
-        row_floats = std::max(shape.hidden_size, shape.intermediate_size);
-        worker_rows = cutter.take<float>(size(row_floats * concurrency));
-      }
-      if constexpr (measures) worker_maxima = cutter.take<float>(size(concurrency));
-      if (self.shares_codes()) {
-        codes = cutter.take<std::byte>(size(tokens * self.first_steps() * microkernel::row_step_bytes));
-        code_scales = cutter.take<float>(size(tokens));
-      }
-      if (self.form_ == ExpertsForm::monolithic) {
-        topk_weights = cutter.take<float>(size(tokens * shape.top_k));
-        topk_ids = cutter.take<std::int32_t>(size(tokens * shape.top_k));
-        routing_bytes = (static_cast<std::int64_t>(routing::routing_scratch_bytes(shape.num_experts)) + 63) / 64 * 64;
-        routing_scratch = cutter.take<std::byte>(size(routing_bytes * concurrency));
-      }
-    }
-  };
-
-  std::int64_t results_bytes(std::int64_t tokens) const noexcept {
-    if (slots_per_row() == 1) return 0;
-    const std::int64_t of_token = slots_bytes(1);
-    const std::int64_t as_slots = std::min(tokens, slots_limit / of_token) * of_token;
-    return fills_slots(tokens) ? as_slots : std::max(as_slots, slots_bytes(tokens) / slots_per_row());
+  Memory cut(std::byte* workspace, std::int64_t tokens, int concurrency) const noexcept {
+    WorkspaceCutter cutter(workspace);
+    return Memory(cutter, layer_.shape, form_, sizes_, tokens, concurrency);
   }
 
   template <Executor E>
@@ -229,8 +116,7 @@ class GroupedCore {
     const TokensView& logits = arguments.router_logits;
     executor.parallel_for((logits.rows + run - 1) / run, [&](std::int64_t index, int worker) {
       routing::route<V>(layer_.routing, logits, layer_.e_score_correction_bias, layer_.routing_parameters, ids, weights,
-                        index * run, std::min(logits.rows, (index + 1) * run),
-                        memory.routing_scratch + worker * memory.routing_bytes);
+                        index * run, std::min(logits.rows, (index + 1) * run), memory.routing_scratch(worker));
     });
   }
 
@@ -241,7 +127,9 @@ class GroupedCore {
     call.choice = &arguments;
     const std::int64_t tokens = arguments.hidden_states.rows;
     const std::int64_t reduce_parts =
-        fills_slots(tokens) ? std::clamp<std::int64_t>(slots_bytes(tokens) / 65536, 1, 4 * executor.concurrency()) : 1;
+        sizes_.fills_slots(tokens)
+            ? std::clamp<std::int64_t>(sizes_.slots_bytes(tokens) / 65536, 1, 4 * executor.concurrency())
+            : 1;
     call.execute(executor, reduce_parts);
   }
 
@@ -265,11 +153,11 @@ class GroupedCore {
           memory(arrays),
           out(output),
           hidden_states(input),
-          fills_slots(experts.fills_slots(input.rows)),
-          chained(!fills_slots && experts.slots_per_row() > 1),
+          fills_slots(experts.sizes_.fills_slots(input.rows)),
+          chained(!fills_slots && experts.sizes_.slots > 1),
           first_scale(experts.layer_.quant.w13_input_scale),
           second_scale(experts.layer_.quant.w2_input_scale),
-          has_codes(experts.shares_codes() && input.rows >= least_shared_codes) {}
+          has_codes(experts.sizes_.shares_codes && input.rows >= least_shared_codes) {}
 
     template <Executor E>
     void execute(E& executor, std::int64_t reduce_parts) noexcept {
@@ -295,7 +183,7 @@ class GroupedCore {
       // Runs of tokens that are worth handing out.
       constexpr std::int64_t run = 16;
       const std::int64_t tokens = hidden_states.rows;
-      const std::int64_t steps = self.first_steps();
+      const std::int64_t steps = self.sizes_.first_steps;
       executor.parallel_for((tokens + run - 1) / run, [&](std::int64_t index, int) {
         for (std::int64_t t = index * run; t < std::min(tokens, (index + 1) * run); ++t) {
           if (memory.plan.is_idle(t)) continue;
@@ -311,7 +199,7 @@ class GroupedCore {
       std::fill_n(memory.worker_maxima, executor.concurrency(), 0.0F);
       const bool weighted = choice != nullptr && self.layer_.apply_router_weight_on_input;
       executor.parallel_for(hidden_states.rows, [&](std::int64_t t, int worker) {
-        float* const row = memory.worker_rows + worker * memory.row_floats;
+        float* const row = memory.row_of_worker(worker);
         load_input_row<V>(hidden_states, t, weighted ? choice->topk_weights.row(t)[0] : 1.0F, row);
         float& greatest = memory.worker_maxima[worker];
         greatest = std::max(greatest, absolute_maximum_of_numbers(row, hidden_states.columns));
@@ -325,13 +213,13 @@ class GroupedCore {
       memory.schedule.build(
           memory.plan, [this](const Chunk& chunk) { return cost(chunk); }, workers, memory.arena_count, reduce_parts,
           quantizes);
-      for (std::int64_t i = 0; i < chain_length; ++i) std::construct_at(memory.chain + i, 0);
+      for (std::int64_t i = 0; i < Memory::chain_length; ++i) std::construct_at(memory.chain + i, 0);
       executor.parallel_for(std::min<std::int64_t>(workers, memory.schedule.total()),
                             [this](std::int64_t, int worker) { Worker(*this, worker).work(); });
     }
 
     std::int64_t units() const noexcept {
-      return chained ? std::min(chain_length, self.expert_.w2.panels) : self.expert_.w2.panels;
+      return chained ? std::min(Memory::chain_length, self.expert_.w2.panels) : self.expert_.w2.panels;
     }
 
     ChunkCost cost(const Chunk& chunk) const noexcept {
@@ -363,8 +251,7 @@ class GroupedCore {
         : call_(call),
           self_(call.self),
           index_(index),
-          memory_{call.memory.worker_sums + index * worker_sums_stride,
-                  call.memory.worker_unpacked + index * worker_unpacked_stride},
+          memory_(call.memory.of_worker(index)),
           reader_(call.memory.schedule) {}
 
     /// Draws tickets until there are none.
@@ -436,19 +323,13 @@ class GroupedCore {
       Chunk& chunk = this->chunk(ticket);
       const microkernel::RowBlocks blocks(chunk.rows);
       session_.set_height(blocks.height);
-      std::byte* const activations =
-          chunk.is_whole()
-              ? call_.memory.own_arenas + index_ * (call_.memory.arena_bytes + WorkerMemory<Microkernel>::apart)
-              : call_.memory.arenas + chunk.arena * call_.memory.arena_bytes;
-      std::byte* const intermediate = activations + blocks.bytes(self_.first_steps());
-      auto* const wide = reinterpret_cast<float*>(intermediate + blocks.bytes(self_.second_steps()));
-      row_scales_ = wide + self_.wide_columns() / microkernel::tile_columns * wide_stride(blocks);
+      const ChunkArrays at = self_.sizes_.arrays(call_.memory.arena(chunk, index_), blocks);
       switch (ticket.stage) {
         case Stage::whole:
-          gather(chunk, blocks, activations, intermediate, 0, 1);
-          first(chunk, blocks, activations, intermediate, wide, 0, 1, w2_stream(chunk, second_units(0, 1)));
-          if constexpr (quantizes) quantize(blocks, intermediate, wide, 0, 1);
-          second(ticket.chunk, chunk, blocks, intermediate, 0, 1);
+          gather(chunk, blocks, at, 0, 1);
+          first(chunk, blocks, at, 0, 1, w2_stream(chunk, second_units(0, 1)));
+          if constexpr (quantizes) quantize(blocks, at, 0, 1);
+          second(ticket.chunk, chunk, blocks, at, 0, 1);
           chunk.second_done.store(1, std::memory_order_release);
           break;
         case Stage::gather:
@@ -456,95 +337,97 @@ class GroupedCore {
             const Chunk& before = call_.memory.plan.chunk(chunk.predecessor);
             wait_for(before.second_done, before.second_parts);
           }
-          gather(chunk, blocks, activations, intermediate, ticket.part, ticket.parts);
+          gather(chunk, blocks, at, ticket.part, ticket.parts);
           chunk.gathered.fetch_add(1, std::memory_order_release);
           break;
         case Stage::first:
           wait_for(chunk.gathered, chunk.gather_parts);
-          first(chunk, blocks, activations, intermediate, wide, ticket.part, ticket.parts, following());
+          first(chunk, blocks, at, ticket.part, ticket.parts, following());
           chunk.first_done.fetch_add(1, std::memory_order_release);
           break;
         case Stage::quantize:
           wait_for(chunk.first_done, chunk.first_parts);
-          if constexpr (quantizes) quantize(blocks, intermediate, wide, ticket.part, ticket.parts);
+          if constexpr (quantizes) quantize(blocks, at, ticket.part, ticket.parts);
           chunk.quantized.fetch_add(1, std::memory_order_release);
           break;
         case Stage::second:
           wait_for(chunk.first_done, chunk.first_parts);
           if constexpr (quantizes) wait_for(chunk.quantized, chunk.gather_parts);
-          second(ticket.chunk, chunk, blocks, intermediate, ticket.part, ticket.parts);
+          second(ticket.chunk, chunk, blocks, at, ticket.part, ticket.parts);
           chunk.second_done.fetch_add(1, std::memory_order_release);
           break;
         case Stage::reduce: break;
       }
     }
 
-    void gather(const Chunk& chunk, const microkernel::RowBlocks& blocks, std::byte* activations,
-                std::byte* intermediate, std::int64_t part, std::int64_t parts) const noexcept {
+    void gather(const Chunk& chunk, const microkernel::RowBlocks& blocks, const ChunkArrays& at, std::int64_t part,
+                std::int64_t parts) const noexcept {
       const RoutedRow* const rows = call_.memory.plan.rows(chunk);
       const std::int64_t begin = blocks.blocks * part / parts;
       const std::int64_t end = blocks.blocks * (part + 1) / parts;
       if constexpr (quantizes) {
         const bool weighted = self_.layer_.apply_router_weight_on_input;
-        const std::int64_t steps = self_.first_steps();
+        const std::int64_t steps = self_.sizes_.first_steps;
         if constexpr (has_row_scales) {
           if (call_.has_codes) {
             const std::int64_t columns = steps * k_of_step;
             const TokensView codes(call_.memory.codes, DType::i8, call_.hidden_states.rows, columns, columns);
-            gather_blocks<V, Element, Element>(codes, rows, blocks, begin, end, steps, activations);
+            gather_blocks<V, Element, Element>(codes, rows, blocks, begin, end, steps, at.activations);
             const std::int64_t last_row = std::min(blocks.rows, end * blocks.height);
             for (std::int64_t row = begin * blocks.height; row < last_row; ++row) {
-              first_row_scales()[row] = call_.memory.code_scales[rows[row].token];
+              at.activation_scales[row] = call_.memory.code_scales[rows[row].token];
             }
             return;
           }
         }
-        for_rows(blocks, begin, end, steps, activations, [&](std::int64_t row, float* values) {
+        for_rows(blocks, begin, end, steps, at.activations, [&](std::int64_t row) {
           const float weight = weighted ? rows[row].weight : 1.0F;
           if constexpr (has_row_scales) {
-            first_row_scales()[row] = store_int8_input_row(call_.hidden_states, rows[row].token, weight,
-                                                           OperandRow(blocks, row, steps, activations));
+            at.activation_scales[row] = store_int8_input_row(call_.hidden_states, rows[row].token, weight,
+                                                             OperandRow(blocks, row, steps, at.activations));
           } else {
+            float* const values = call_.memory.row_of_worker(index_);
             load_input_row<V>(call_.hidden_states, rows[row].token, weight, values);
             store_quantized_row<V, Element, activation_key>(values, self_.layer_.shape.hidden_size, call_.first_scale,
-                                                            blocks, row, steps, activations);
+                                                            blocks, row, steps, at.activations);
           }
         });
       } else {
         visit_floating_dtype(call_.hidden_states.dtype, [&]<class T>() {
-          gather_blocks<V, Element, T>(call_.hidden_states, rows, blocks, begin, end, self_.first_steps(), activations);
+          gather_blocks<V, Element, T>(call_.hidden_states, rows, blocks, begin, end, self_.sizes_.first_steps,
+                                       at.activations);
         });
         for (std::int64_t block = begin; block < end; ++block) {
-          clear_padding(blocks, block, self_.intermediate_columns() / k_of_step, self_.second_steps(), intermediate);
+          clear_padding(blocks, block, self_.sizes_.intermediate_columns / k_of_step, self_.sizes_.second_steps,
+                        at.intermediate);
         }
       }
     }
 
-    /// Calls f(row, room for a row of fp32) for the rows of blocks [begin, end) of an operand, and clears the rows that
-    /// only fill a block.
+    /// Calls f(row) for the rows of blocks [begin, end) of an operand, and clears the rows that only fill a block.
     template <class F>
-    void for_rows(const microkernel::RowBlocks& blocks, std::int64_t begin, std::int64_t end, std::int64_t steps,
-                  std::byte* operand, F f) const noexcept {
-      float* const values = call_.memory.worker_rows + index_ * call_.memory.row_floats;
+    static void for_rows(const microkernel::RowBlocks& blocks, std::int64_t begin, std::int64_t end, std::int64_t steps,
+                         std::byte* operand, F f) noexcept {
       for (std::int64_t block = begin; block < end; ++block) {
         const std::int64_t first = block * blocks.height;
-        for (std::int64_t row = first; row < first + blocks.rows_in(block); ++row) f(row, values);
+        for (std::int64_t row = first; row < first + blocks.rows_in(block); ++row) f(row);
         clear_padding(blocks, block, steps, steps, operand);
       }
     }
 
     /// The intermediate, from its fp32 values, as operand of the second product; or what is greatest in it.
-    void quantize(const microkernel::RowBlocks& blocks, std::byte* intermediate, const float* wide, std::int64_t part,
+    void quantize(const microkernel::RowBlocks& blocks, const ChunkArrays& at, std::int64_t part,
                   std::int64_t parts) const noexcept {
       const std::int64_t size = self_.layer_.shape.intermediate_size;
       const std::int64_t begin = blocks.blocks * part / parts;
       const std::int64_t end = blocks.blocks * (part + 1) / parts;
-      for_rows(blocks, begin, end, self_.second_steps(), intermediate, [&](std::int64_t row, float* values) {
-        const WideRow from{wide + row * microkernel::tile_columns, wide_stride(blocks)};
+      for_rows(blocks, begin, end, self_.sizes_.second_steps, at.intermediate, [&](std::int64_t row) {
+        const WideRow from{at.wide + row * microkernel::tile_columns, at.wide_stride};
         if constexpr (has_row_scales) {
-          second_row_scales(blocks)[row] =
-              store_int8_row(from, size, OperandRow(blocks, row, self_.second_steps(), intermediate));
+          at.intermediate_scales[row] =
+              store_int8_row(from, size, OperandRow(blocks, row, self_.sizes_.second_steps, at.intermediate));
         } else {
+          float* const values = call_.memory.row_of_worker(index_);
           from.copy(size, values);
           if (measures && call_.measuring) {
             float& greatest = call_.memory.worker_maxima[index_];
@@ -552,7 +435,7 @@ class GroupedCore {
             return;
           }
           store_quantized_row<V, Element, activation_key>(values, size, call_.second_scale, blocks, row,
-                                                          self_.second_steps(), intermediate);
+                                                          self_.sizes_.second_steps, at.intermediate);
         }
       });
     }
@@ -577,14 +460,13 @@ class GroupedCore {
       return result;
     }
 
-    void first(const Chunk& chunk, const microkernel::RowBlocks& blocks, const std::byte* activations,
-               std::byte* intermediate, float* wide, std::int64_t part, std::int64_t parts,
-               const microkernel::WeightStream& next) noexcept {
-      Product work = product(self_.expert_.w13, chunk, blocks, activations, w13_stream(chunk, part, parts), next);
+    void first(const Chunk& chunk, const microkernel::RowBlocks& blocks, const ChunkArrays& at, std::int64_t part,
+               std::int64_t parts, const microkernel::WeightStream& next) noexcept {
+      Product work = product(self_.expert_.w13, chunk, blocks, at.activations, w13_stream(chunk, part, parts), next);
       using Place = std::conditional_t<quantizes, PlaceInRuns, PlaceInOperand<Element>>;
       const Place place = [&] {
-        if constexpr (quantizes) return Place{wide, wide_stride(blocks)};
-        if constexpr (!quantizes) return Place{intermediate, self_.second_steps()};
+        if constexpr (quantizes) return Place{at.wide, at.wide_stride};
+        if constexpr (!quantizes) return Place{at.intermediate, self_.sizes_.second_steps};
       }();
       const auto multiply = [&]<class Functor>(const Functor& functor) {
         using End = Activate<V, Sum, Place, Functor>;
@@ -592,7 +474,7 @@ class GroupedCore {
                       tails(self_.expert_.w13, chunk),
                       call_.memory.plan.rows(chunk),
                       self_.layer_.apply_router_weight_on_input && !quantizes,
-                      has_row_scales ? first_row_scales() : nullptr,
+                      has_row_scales ? at.activation_scales : nullptr,
                       place,
                       self_.layer_.shape.intermediate_size};
         work.finish = {&end, &End::finish};
@@ -606,14 +488,14 @@ class GroupedCore {
       }
     }
 
-    void second(std::int64_t index, const Chunk& chunk, const microkernel::RowBlocks& blocks,
-                const std::byte* intermediate, std::int64_t part, std::int64_t parts) noexcept {
+    void second(std::int64_t index, const Chunk& chunk, const microkernel::RowBlocks& blocks, const ChunkArrays& at,
+                std::int64_t part, std::int64_t parts) noexcept {
       if (measures && call_.measuring) return;
       const std::int64_t end = call_.units() * (part + 1) / parts;
       const auto multiply = [&](const Finish& finish) {
         for (Units now = second_units(part, parts); now.begin < end; ++now.begin, ++now.end) {
           const bool is_last = now.end == end;
-          Product work = product(self_.expert_.w2, chunk, blocks, intermediate, w2_stream(chunk, now),
+          Product work = product(self_.expert_.w2, chunk, blocks, at.intermediate, w2_stream(chunk, now),
                                  is_last ? following() : w2_stream(chunk, {now.end, now.end + 1}));
           work.finish = finish;
           if (call_.chained) wait_for(call_.memory.chain[now.begin], static_cast<std::int32_t>(index));
@@ -624,16 +506,16 @@ class GroupedCore {
       };
       const RoutedRow* const rows = call_.memory.plan.rows(chunk);
       const bool weight_on_input = self_.layer_.apply_router_weight_on_input;
-      auto* const results = reinterpret_cast<float*>(call_.memory.results);
-      const float* const row_scales = has_row_scales ? second_row_scales(blocks) : nullptr;
+      float* const results = call_.memory.results;
+      const float* const row_scales = has_row_scales ? at.intermediate_scales : nullptr;
       const PanelTails end_tails = tails(self_.expert_.w2, chunk);
       if (call_.fills_slots) {
         const FillSlots<V, Sum> end_of_panel{end_tails,  rows,    weight_on_input,
-                                             row_scales, results, self_.results_stride()};
+                                             row_scales, results, self_.sizes_.results_stride};
         multiply({&end_of_panel, &FillSlots<V, Sum>::finish});
       } else {
         const AddToSums<V, Sum> end_of_panel{
-            end_tails, rows, weight_on_input, row_scales, results, self_.results_stride(), call_.out};
+            end_tails, rows, weight_on_input, row_scales, results, self_.sizes_.results_stride, call_.out};
         multiply({&end_of_panel, &AddToSums<V, Sum>::finish});
       }
     }
@@ -653,79 +535,13 @@ class GroupedCore {
         const Chunk& chunk = call_.memory.plan.chunk(c);
         wait_for(chunk.second_done, chunk.second_parts);
       }
-      constexpr std::int64_t run = 256;
-      const std::int64_t runs = (hidden_size + run - 1) / run;
-      const std::int64_t end = tokens * runs * (ticket.part + 1) / ticket.parts;
-      for (std::int64_t unit = tokens * runs * ticket.part / ticket.parts; unit < end; ++unit) {
-        const std::int64_t column = unit % runs * run;
-        add_slots(unit / runs, column, std::min(run, hidden_size - column));
-      }
-    }
-
-    /// The packed expert of a token's slot; -1 where it is of another rank or no expert at all.
-    std::int64_t expert_of_slot(std::int64_t t, std::int64_t j) const noexcept {
-      const LayerShape& shape = self_.layer_.shape;
-      return j < shape.top_k ? self_.layer_.packed_expert(call_.choice->topk_ids.row(t)[j])
-                             : shape.num_local_experts + j - shape.top_k;
-    }
-
-    /// Calls f(j) for the token's slots that have an expert: in the order of j, or by rising expert where the bits must
-    /// be those of sums that were kept instead of slots.
-    template <class F>
-    void for_slots(std::int64_t t, F f) const noexcept {
-      const std::int64_t slots = self_.layer_.shape.slots_per_token();
-      if constexpr (!config.numerics.batch_invariant) {
-        for (std::int64_t j = 0; j < slots; ++j) {
-          if (expert_of_slot(t, j) >= 0) f(j);
-        }
-      } else {
-        // Few slots: looking for the next one each time is as good as sorting.
-        std::int64_t done_expert = -1;
-        std::int64_t done_slot = slots;
-        for (;;) {
-          std::int64_t next = -1;
-          for (std::int64_t j = 0; j < slots; ++j) {
-            const std::int64_t expert = expert_of_slot(t, j);
-            const bool is_done = expert < done_expert || (expert == done_expert && j <= done_slot);
-            if (!is_done && (next < 0 || expert < expert_of_slot(t, next))) next = j;
-          }
-          if (next < 0) return;
-          f(next);
-          done_expert = expert_of_slot(t, next);
-          done_slot = next;
-        }
-      }
-    }
-
-    /// out[t, column ...] = sum of the token's slots.
-    void add_slots(std::int64_t t, std::int64_t column, std::int64_t count) const noexcept {
-      constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
-      alignas(64) float sums[256];
-      const std::int64_t stride = self_.results_stride();
-      const float* const slots = reinterpret_cast<const float*>(call_.memory.results) +
-                                 t * self_.layer_.shape.slots_per_token() * stride + column;
-      bool is_first = true;
-      for_slots(t, [&](std::int64_t j) {
-        const float* const slot = slots + j * stride;
-        for (std::int64_t i = 0; i < count; i += width) {
-          const V value = vector::load<V>(slot + i);
-          vector::store(sums + i, is_first ? value : vector::load<V>(sums + i) + value);
-        }
-        is_first = false;
-      });
-      if (is_first) std::fill(sums, sums + count + (width - count % width) % width, 0.0F);
-      store_row<V>(call_.out, t, column, sums, count);
-    }
-
-    /// Scales of a chunk's rows: behind its operands.
-    float* first_row_scales() const noexcept { return row_scales_; }
-    float* second_row_scales(const microkernel::RowBlocks& blocks) const noexcept {
-      return row_scales_ + blocks.padded_rows();
+      constexpr SlotOrder order = config.numerics.batch_invariant ? SlotOrder::by_expert : SlotOrder::by_slot;
+      const Slots slots{self_.layer_, call_.choice->topk_ids, call_.memory.results, self_.sizes_.results_stride};
+      add_slots<V, order>(slots, call_.out, ticket.part, ticket.parts);
     }
 
     Call& call_;
     const GroupedCore& self_;
-    float* row_scales_ = nullptr;
     std::int64_t index_;
     WorkerMemory<Microkernel> memory_;
     typename Microkernel::Session session_{};
@@ -740,6 +556,7 @@ class GroupedCore {
   Layer layer_;
   layout::ExpertPanels expert_;
   ExpertsForm form_;
+  Sizes sizes_;
 };
 
 }  // namespace polymoe::inline POLYMOE_ISA::experts
