@@ -88,21 +88,20 @@ class Prefetcher {
   void begin(const WeightStream& current, const WeightStream& next, const PrefetchPlan& plan) noexcept {
     stride_ = plan.stride;
     together_ = plan.together;
-    if (announced_ != current.first) {
-      ahead_ = StreamCursor(current.as_one_panel());
-      next_ = next;
-      for (std::int64_t block = 0; block < plan.blocks_ahead; ++block) {
-        take_block();
-        while (lines_ > 0 && lines_ != nothing_left) fetch();
-      }
-    } else if (next_.first != nullptr) {
-      // It has not come to the end of what was read before.
-      ahead_ = StreamCursor(next_.as_one_panel());
-      lines_ = 0;
-    }
-    if (lines_ == nothing_left) lines_ = 0;
+    const bool is_announced = announced_ == current.first;
+    // Otherwise it is still the next one: prefetching has not come to the end of what was read before.
+    const bool is_begun = is_announced && next_.first == nullptr;
     announced_ = next.first;
     next_ = next;
+    if (!is_begun) {
+      ahead_ = StreamCursor(current.as_one_panel());
+      lines_ = 0;
+    }
+    for (std::int64_t block = 0; block < plan.blocks_ahead && !is_announced; ++block) {
+      take_block();
+      while (lines_ > 0 && lines_ != nothing_left) fetch();
+    }
+    if (lines_ == nothing_left) lines_ = 0;
   }
 
   /// The computation is about to take `steps` calls of step() for every `bytes`.
