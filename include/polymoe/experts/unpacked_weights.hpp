@@ -26,8 +26,8 @@ class UnpackedWeights {
 
   [[gnu::always_inline]] const std::byte* next() noexcept {
     if (left_ == 0) {
-      at_ = memory_ + read_ * record_bytes;
-      read_ = (read_ + 1) % slots;
+      at_ = memory_ + slot_ * record_bytes;
+      slot_ = (slot_ + 1) % slots;
       left_ = steps_of_record;
       if (records_ > 0) unpack();
     }
@@ -44,9 +44,8 @@ class UnpackedWeights {
   static_assert(slots * steps_of_record <= memory_steps);
 
   void unpack() noexcept {
-    Codec::unpack(packed_, 1, shape_, tail_, memory_ + written_ * record_bytes);
+    Codec::unpack(packed_, 1, shape_, tail_, memory_ + slot_ * record_bytes);
     packed_ += shape_.bytes;
-    written_ = (written_ + 1) % slots;
     --records_;
   }
 
@@ -57,8 +56,7 @@ class UnpackedWeights {
   std::byte* memory_;
   const std::byte* at_ = nullptr;
   std::int64_t left_ = 0;  ///< steps of the record at_
-  std::int64_t read_ = 0;
-  std::int64_t written_ = 0;
+  std::int64_t slot_ = 0;  ///< of the record after at_
 };
 
 }  // namespace polymoe::inline POLYMOE_ISA::experts
