@@ -78,6 +78,16 @@ struct RowScales {
                                    scale)) {}
 };
 
+/// 16 numbers as fp32: of bf16, ...
+[[gnu::always_inline]] inline __m512 widen(__m256i words) noexcept {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+}
+
+/// ... or of int8.
+[[gnu::always_inline]] inline __m512 load_int8(const std::byte* from) noexcept {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+}
+
 /// Two vectors of fp32, rounded to bf16 one after the other.
 [[gnu::always_inline]] inline __m512i to_bf16(__m512 first, __m512 last) noexcept {
   return (__m512i)_mm512_cvtne2ps_pbh(last, first);

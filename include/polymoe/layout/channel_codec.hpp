@@ -88,10 +88,7 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
     const std::byte* const end = packed + records * run_codes;
     if constexpr (number == QuantElement::i8) {
       for (; packed < end; packed += 32, out += 64) {
-        const auto* const codes = reinterpret_cast<const __m128i*>(packed);
-        const __m512 first = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(codes)));
-        const __m512 last = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(codes + 1)));
-        avx512::store(out, avx512::to_bf16(first, last));
+        avx512::store(out, avx512::to_bf16(avx512::load_int8(packed), avx512::load_int8(packed + 16)));
       }
     } else {
       const avx512::ByteTable table = avx512::e4m3_table();

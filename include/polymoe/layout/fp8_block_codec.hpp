@@ -112,8 +112,8 @@ struct Fp8BlockCodec {
     __m512i words[4];
     for (std::int64_t i = 0; i < 4; ++i) {
       const auto* const numbers = reinterpret_cast<const __m256i*>(avx512::e4m3_words.data() + i * 32);
-      words[i] = avx512::to_bf16(_mm512_mul_ps(widen(_mm256_load_si256(numbers)), scale),
-                                 _mm512_mul_ps(widen(_mm256_load_si256(numbers + 1)), scale));
+      words[i] = avx512::to_bf16(_mm512_mul_ps(avx512::widen(_mm256_load_si256(numbers)), scale),
+                                 _mm512_mul_ps(avx512::widen(_mm256_load_si256(numbers + 1)), scale));
     }
     const avx512::ByteTable table = avx512::ByteTable::of(words);
     for (std::int64_t run = 0; run < runs; ++run, codes += run_codes, out += run_bytes<Element>) {
@@ -134,17 +134,13 @@ struct Fp8BlockCodec {
         __m512i rows[2];
         table.look_up(avx512::load(codes + i * 64), rows[0], rows[1]);
         for (std::int64_t r = 0; r < 2; ++r) {
-          const __m512 first = widen(_mm512_castsi512_si256(rows[r]));
-          const __m512 last = widen(_mm512_extracti64x4_epi64(rows[r], 1));
+          const __m512 first = avx512::widen(_mm512_castsi512_si256(rows[r]));
+          const __m512 last = avx512::widen(_mm512_extracti64x4_epi64(rows[r], 1));
           avx512::store(out + i * 128 + r * 64,
                         avx512::to_bf16(_mm512_mul_ps(first, scales.first), _mm512_mul_ps(last, scales.last)));
         }
       }
     }
-  }
-
-  static __m512 widen(__m256i words) noexcept {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
   }
 #endif
 };

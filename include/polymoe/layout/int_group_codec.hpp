@@ -228,7 +228,7 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
       if (type == DType::f32) return _mm512_loadu_ps(scales + half * 64);
       const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + half * 32));
       if (type == DType::f16) return _mm512_cvtph_ps(words);
-      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
+      return avx512::widen(words);
     }
 
     [[gnu::always_inline]] __m512 zero(std::int64_t half) const noexcept {
@@ -302,15 +302,14 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
         if (group.scales == nullptr) continue;
         for (std::int64_t r = 0; r < 16; ++r) {
           const auto* const row = reinterpret_cast<const __m256i*>(out + r * 64);
-          const __m512 first = widen(_mm256_load_si256(row));
-          const __m512 last = widen(_mm256_load_si256(row + 1));
+          const __m512 first = avx512::widen(_mm256_load_si256(row));
+          const __m512 last = avx512::widen(_mm256_load_si256(row + 1));
           avx512::store(out + r * 64, product(first, last, zeros, scales));
         }
       } else {
         for (std::int64_t r = 0; r < 16; ++r) {
-          const auto* const row = reinterpret_cast<const __m128i*>(codes + r * 32);
-          const __m512 first = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(row)));
-          const __m512 last = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(row + 1)));
+          const __m512 first = avx512::load_int8(codes + r * 32);
+          const __m512 last = avx512::load_int8(codes + r * 32 + 16);
           avx512::store(out + r * 64, has_zeros ? product(first, last, zeros, scales)
                                                 : avx512::to_bf16(_mm512_mul_ps(first, scales.first),
                                                                   _mm512_mul_ps(last, scales.last)));
@@ -323,10 +322,6 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
                                                 const avx512::RowScales& scales) noexcept {
     return avx512::to_bf16(_mm512_mul_ps(_mm512_sub_ps(first, zeros.first), scales.first),
                            _mm512_mul_ps(_mm512_sub_ps(last, zeros.last), scales.last));
-  }
-
-  [[gnu::always_inline]] static __m512 widen(__m256i words) noexcept {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
   }
 
   /// int4 codes less 8.
