@@ -1,11 +1,11 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
+#include "polymoe/layout/pack_elements.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/convert.hpp"
 #include "polymoe/numeric/vector.hpp"
@@ -33,16 +33,11 @@ struct DenseCodec {
 
   static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
                    const PanelRows& rows) {
-    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
-      const std::int64_t count = std::min(record_k, matrix.columns - k);
-      for (std::int64_t column = 0; column < panel_columns; ++column) {
-        const std::int64_t row = rows[static_cast<std::size_t>(column)];
-        float values[record_k]{};
-        if (row >= 0) matrix.values(row, k, count, values);
-        const std::int64_t first = column / 16 * 256 + column % 16;
-        for (std::int64_t i = 0; i < record_k; ++i) store_from_float(panel, shape.element, first + i * 16, values[i]);
+    visit_floating_dtype(shape.element, [&]<class T>() {
+      for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+        pack_elements<T, record_k>(panel, matrix, rows, k);
       }
-    }
+    });
   }
 
   static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
