@@ -12,8 +12,6 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "polymoe/target/isa_namespace.hpp"
-
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -28,14 +26,6 @@ struct Ceilings {
   double bf16_tflops = 0;  ///< the fastest bf16 product there is: AMX, else vdpbf16ps, else fp32 FMA
   double int8_tops = 0;    ///< AMX, else VNNI
   double fp32_tflops = 0;  ///< FMA
-
-  /// Keeps the best of both, number by number.
-  void raise_to(const Ceilings& other) {
-    read_gbps = std::max(read_gbps, other.read_gbps);
-    bf16_tflops = std::max(bf16_tflops, other.bf16_tflops);
-    int8_tops = std::max(int8_tops, other.int8_tops);
-    fp32_tflops = std::max(fp32_tflops, other.fp32_tflops);
-  }
 };
 
 inline namespace POLYMOE_ISA {

@@ -106,7 +106,7 @@ template <class F>
 }
 
 /// x / divisor, rounded once, from the divisor's rounded reciprocal, for quotients that round to an integer other than 0
-/// and scales within exact_reciprocals: the first correction leaves less than an ulp, so the second one is exact
+/// and scales with has_exact_reciprocal: the first correction leaves less than an ulp, so the second one is exact
 /// (Markstein's theorem). Lesser quotients stay below one half.
 [[gnu::always_inline]] inline __m512 divide(__m512 x, __m512 divisor, __m512 reciprocal) noexcept {
   __m512 quotient = _mm512_mul_ps(x, reciprocal);
