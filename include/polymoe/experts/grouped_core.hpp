@@ -457,6 +457,7 @@ class GroupedCore {
       result.record = matrix.record;
       result.tails = matrix.bias(weights(chunk), result.first_panel);
       result.tail_floats = matrix.tail_floats;
+      result.batch_invariant = config.numerics.batch_invariant;
       return result;
     }
 

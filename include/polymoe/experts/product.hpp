@@ -5,9 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "polymoe/experts/digit_rows.hpp"
 #include "polymoe/experts/unpacked_weights.hpp"
+#include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/microkernel/block.hpp"
+#include "polymoe/microkernel/digit_products.hpp"
 #include "polymoe/microkernel/stream.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -56,6 +59,7 @@ struct Product {
   layout::RecordShape record;
   const float* tails = nullptr;  ///< of the first panel
   std::int64_t tail_floats = 0;
+  bool batch_invariant = false;  ///< a row's sums are the same bits beside any other rows
   Finish finish;
 };
 
@@ -105,10 +109,55 @@ constexpr microkernel::PrefetchPlan prefetch_plan(std::int64_t calls) {
                    : microkernel::PrefetchPlan{.blocks_ahead = 2, .together = 8, .stride = 1};
 }
 
+/// Few rows times weights that are integers, digit by digit. False where that is not possible.
+template <class Microkernel, class Codec>
+bool multiply_digits(const Product& product, const WorkerMemory<Microkernel>& memory,
+                     microkernel::Prefetcher& prefetcher) noexcept {
+#if defined(POLYMOE_HAS_DIGIT_PRODUCTS)
+  if constexpr (layout::IntegerCodec<Codec>) {
+    using Integers = typename Codec::Integers;
+    const std::int64_t rows = product.blocks.rows;
+    // Finished sums and the digits share the memory for sums.
+    constexpr std::int64_t first_digit = 4096;
+    if (product.batch_invariant || rows > Integers::most_rows || !Integers::serves(product.record) ||
+        first_digit + DigitRows::memory_bytes(rows, product.steps) > WorkerMemory<Microkernel>::sums_limit) {
+      return false;
+    }
+    DigitRows digits(rows, Integers::groups_of_run, memory.sums + first_digit);
+    if (!digits.read(product.activations, product.steps)) return false;
+
+    const microkernel::WeightStream& stream = product.weights;
+    const std::int64_t records = stream.panel_bytes / product.record.bytes;
+    prefetcher.begin(stream, product.next, prefetch_plan(1));
+    prefetcher.pace(product.record.bytes, Codec::record_k / layout::run_k);
+    for (std::int64_t panel = 0; panel < stream.panels; ++panel) {
+      const float* const tail = product.tails + panel * product.tail_floats;
+      for (std::int64_t line = 0; line < product.tail_floats; line += 16) __builtin_prefetch(tail + line);
+      const auto multiply = [&]<int count>() {
+        microkernel::DigitProducts::template multiply<Codec, count>(stream.first + panel * stream.panel_bytes, records,
+                                                                    product.record, digits.operand(),
+                                                                    reinterpret_cast<float*>(memory.sums), prefetcher);
+      };
+      switch (rows) {
+        case 1: multiply.template operator()<1>(); break;
+        case 2: multiply.template operator()<2>(); break;
+        case 3: multiply.template operator()<3>(); break;
+        default: multiply.template operator()<4>(); break;
+      }
+      product.finish.function(product.finish.context,
+                              {product.blocks, memory.sums, product.first_panel + panel, 0, 0, rows});
+    }
+    return true;
+  }
+#endif
+  return false;
+}
+
 /// Multiplies, and hands finished sums to product.finish.
 template <class Microkernel, class Codec>
 void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& memory,
                      microkernel::Prefetcher& prefetcher) noexcept {
+  if (multiply_digits<Microkernel, Codec>(product, memory, prefetcher)) return;
   using microkernel::Block;
   using microkernel::StreamCursor;
   constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/e2m1.hpp"
 #include "polymoe/numeric/e4m3.hpp"
 
 // Pieces of AVX-512 code that make bf16 weights of codes. What an instruction occupies on a Sapphire Rapids core, of
@@ -65,6 +66,45 @@ template <class LookUp>
       store(out + 64, _mm512_subs_epi16(_mm512_unpackhi_epi8(low, high), missing));
     }
   }
+}
+
+inline constexpr float e2m1_zero = 12.0F;
+
+/// Twice the numbers of e2m1's codes, and e2m1_zero.
+inline constexpr std::array<std::uint8_t, 16> e2m1_integers = [] {
+  std::array<std::uint8_t, 16> integers{};
+  for (std::uint8_t code = 0; code < 16; ++code) {
+    integers[code] = static_cast<std::uint8_t>(2 * e2m1_decode(code) + e2m1_zero);
+  }
+  return integers;
+}();
+
+// ---- codes as integers: four K of each of 16 columns, a byte each, are a quad
+
+/// Two quads of 64 bytes of code_order::bf16_nibbles: of each code the byte that `table` has for it.
+[[gnu::always_inline]] inline void two_quads_of_nibbles(const std::byte* codes,
+                                                        const std::array<std::uint8_t, 16>& table,
+                                                        __m512i (&quads)[2]) noexcept {
+  const __m512i integers = four_times(table);
+  // Two K of four columns and then the next two become four K of each column, for both nibbles at once.
+  const __m512i order = _mm512_broadcast_i32x4(_mm_set_epi8(15, 14, 7, 6, 13, 12, 5, 4, 11, 10, 3, 2, 9, 8, 1, 0));
+  const __m512i packed = _mm512_shuffle_epi8(load(codes), order);
+  quads[0] = _mm512_permutexvar_epi8(packed, integers);
+  quads[1] = _mm512_permutexvar_epi8(_mm512_srli_epi16(packed, 4), integers);
+}
+
+/// The bytes of the first words of both halves of 64 bytes, of the second ones, ...
+alignas(64) inline constexpr std::array<std::uint8_t, 64> words_in_turn = [] {
+  std::array<std::uint8_t, 64> index{};
+  for (std::size_t i = 0; i < index.size(); ++i) {
+    index[i] = static_cast<std::uint8_t>(i / 4 * 2 + i % 4 / 2 * 32 + i % 2);
+  }
+  return index;
+}();
+
+/// A quad of 64 bytes of code_order::bf16_bytes.
+[[gnu::always_inline]] inline __m512i quad_of_bytes(const std::byte* codes) noexcept {
+  return _mm512_permutexvar_epi8(load(words_in_turn.data()), load(codes));
 }
 
 /// Scales of 16 columns for the words of a tile's row, as fp32: the first and the last 8 columns.

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <type_traits>
 
 #include "polymoe/config/error.hpp"
 #include "polymoe/layout/avx512_codes.hpp"
@@ -237,6 +238,56 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     }
 #endif
   };
+
+#if defined(POLYMOE_HAS_AVX512_CODES)
+  /// Weights of a record as integers times scales of groups.
+  class GroupedIntegers {
+   public:
+    static constexpr int groups_of_run = 1;
+    static constexpr int most_rows = is_int4 ? 3 : 4;
+    std::int64_t runs_of_group() const noexcept { return runs_of_group_; }
+    static bool serves(const RecordShape& shape) noexcept { return !shape.group_index; }
+
+    GroupedIntegers(const std::byte* record, const RecordShape& shape) noexcept
+        : record_(record), shape_(&shape), runs_of_group_(runs / std::max(shape.groups, 1)) {}
+
+    [[gnu::always_inline]] void two_quads(std::int64_t run, int half, int pair, __m512i (&quads)[2]) const noexcept {
+      const std::byte* const codes =
+          record_ + header_bytes(*shape_) + run * code_bytes + half * (code_bytes / 2) + pair * (code_bytes / 8);
+      if constexpr (is_int4) {
+        avx512::two_quads_of_nibbles(codes, int4_integers, quads);
+      } else {
+        const __m512i sign = _mm512_set1_epi8(-128);
+        quads[0] = _mm512_xor_si512(avx512::quad_of_bytes(codes), sign);
+        quads[1] = _mm512_xor_si512(avx512::quad_of_bytes(codes + 64), sign);
+      }
+    }
+    [[gnu::always_inline]] __m512 scale(std::int64_t run, int, int half) const noexcept {
+      return shape_->groups == 0 ? _mm512_set1_ps(1.0F) : group_of(run).scale(half);
+    }
+    [[gnu::always_inline]] __m512 zero(std::int64_t run, int, int half) const noexcept {
+      return shape_->zero_points ? group_of(run).zero(half) : _mm512_set1_ps(symmetric_zero);
+    }
+
+   private:
+    Group group_of(std::int64_t run) const noexcept { return Group(record_, *shape_, run / runs_of_group_); }
+
+    const std::byte* record_;
+    const RecordShape* shape_;
+    std::int64_t runs_of_group_;
+  };
+
+  static constexpr std::array<std::uint8_t, 16> int4_integers = [] {
+    std::array<std::uint8_t, 16> made{};
+    for (std::uint8_t code = 0; code < 16; ++code) made[code] = code;
+    return made;
+  }();
+
+ public:
+  using Integers = std::conditional_t<std::same_as<Element, bf16>, GroupedIntegers, void>;
+
+ private:
+#endif
 
   /// Code by code: the group of each K from `index`, scales and zero points from the panel's tail.
   static void unpack_indexed(const std::byte* index, const std::byte* codes, const float* tail,

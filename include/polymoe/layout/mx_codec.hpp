@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <limits>
 #include <string_view>
+#include <type_traits>
 
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/layout/avx512_codes.hpp"
@@ -76,6 +77,39 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
       }
     }
   }
+
+#if defined(POLYMOE_HAS_AVX512_CODES)
+ private:
+  /// e2m1 weights of a record as integers, twice the numbers, times a power of two for each 32 K.
+  class Fp4Integers {
+   public:
+    static constexpr int groups_of_run = 1;
+    static constexpr int most_rows = 3;
+    static constexpr std::int64_t runs_of_group() noexcept { return 1; }
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+
+    Fp4Integers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    [[gnu::always_inline]] void two_quads(std::int64_t run, int half, int pair, __m512i (&quads)[2]) const noexcept {
+      avx512::two_quads_of_nibbles(record_ + header_bytes + run * code_bytes + half * 256 + pair * 64,
+                                   avx512::e2m1_integers, quads);
+    }
+    /// 2^(highest - step - 1).
+    [[gnu::always_inline]] __m512 scale(std::int64_t run, int, int half) const noexcept {
+      const auto* const steps = reinterpret_cast<const __m128i*>(record_ + run * panel_columns + half * 16);
+      const __m512i exponents =
+          _mm512_sub_epi32(_mm512_set1_epi32(127 + highest - 1), _mm512_cvtepu8_epi32(_mm_loadu_si128(steps)));
+      return _mm512_castsi512_ps(_mm512_slli_epi32(exponents, 23));
+    }
+    static __m512 zero(std::int64_t, int, int) noexcept { return _mm512_set1_ps(avx512::e2m1_zero); }
+
+   private:
+    const std::byte* record_;
+  };
+
+ public:
+  using Integers = std::conditional_t<number == QuantElement::e2m1 && std::same_as<Element, bf16>, Fp4Integers, void>;
+#endif
 
  private:
   static constexpr bool is_fp4 = number == QuantElement::e2m1;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <string_view>
+#include <type_traits>
 
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
@@ -65,6 +66,37 @@ struct NvFp4Codec {
     for (; records > 0; --records, packed += shape.bytes, out += run_bytes<Element>) unpack_run(packed, out);
   }
 
+#if defined(POLYMOE_HAS_AVX512_CODES)
+ private:
+  /// e2m1 weights of a record as integers, twice the numbers, times a number for each 16 K.
+  class Fp4Integers {
+   public:
+    static constexpr int groups_of_run = 2;
+    static constexpr int most_rows = 3;
+    static constexpr std::int64_t runs_of_group() noexcept { return 1; }
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+
+    Fp4Integers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    [[gnu::always_inline]] void two_quads(std::int64_t, int half, int pair, __m512i (&quads)[2]) const noexcept {
+      avx512::two_quads_of_nibbles(record_ + header_bytes + half * 256 + pair * 64, integers, quads);
+    }
+    /// Half of the number of e4m3.
+    [[gnu::always_inline]] __m512 scale(std::int64_t, int part, int half) const noexcept {
+      const auto* const bytes = reinterpret_cast<const __m128i*>(record_ + part * panel_columns + half * 16);
+      const __m512i words = _mm512_slli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes)), 20);
+      return _mm512_castsi512_ps(_mm512_add_epi32(words, _mm512_set1_epi32((least_word << 16) - (1 << 23))));
+    }
+    static __m512 zero(std::int64_t, int, int) noexcept { return _mm512_set1_ps(avx512::e2m1_zero); }
+
+   private:
+    const std::byte* record_;
+  };
+
+ public:
+  using Integers = std::conditional_t<std::same_as<Element, bf16>, Fp4Integers, void>;
+#endif
+
  private:
   static constexpr std::int64_t block_k = 16;
   static constexpr std::int64_t blocks = run_k / block_k;
@@ -79,7 +111,9 @@ struct NvFp4Codec {
     return std::same_as<Element, bf16> && (code & 7U) < 2 ? code ^ 1U : code;
   }
 
-  static constexpr std::uint16_t word_of(float value) { return bf16(value).bits; }
+  static constexpr std::uint16_t word_of(float value) {
+    return bf16(value).bits;
+  }
   static constexpr std::int32_t least_word = (127 + least_exponent) << 7;
 
   /// Of the 128 e4m3 magnitudes.
@@ -200,6 +234,12 @@ struct NvFp4Codec {
       const float scale = 1.0F + static_cast<float>(code % 8) / 8.0F;
       made.added[code] = static_cast<std::uint8_t>(word_of(1.5F * scale) - word_of(scale));
     }
+    return made;
+  }();
+
+  static constexpr std::array<std::uint8_t, 16> integers = [] {
+    std::array<std::uint8_t, 16> made{};
+    for (std::uint8_t code = 0; code < 16; ++code) made[code] = avx512::e2m1_integers[exchanged(code)];
     return made;
   }();
 
