@@ -255,7 +255,9 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
       const std::byte* const codes =
           record_ + header_bytes(*shape_) + run * code_bytes + half * (code_bytes / 2) + pair * (code_bytes / 8);
       if constexpr (is_int4) {
-        avx512::two_quads_of_nibbles(codes, int4_integers, quads);
+        const __m512i packed = avx512::nibbles_of_quads(codes);
+        quads[0] = _mm512_and_si512(packed, _mm512_set1_epi8(15));
+        quads[1] = _mm512_and_si512(_mm512_srli_epi16(packed, 4), _mm512_set1_epi8(15));
       } else {
         const __m512i sign = _mm512_set1_epi8(-128);
         quads[0] = _mm512_xor_si512(avx512::quad_of_bytes(codes), sign);
@@ -276,12 +278,6 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     const RecordShape* shape_;
     std::int64_t runs_of_group_;
   };
-
-  static constexpr std::array<std::uint8_t, 16> int4_integers = [] {
-    std::array<std::uint8_t, 16> made{};
-    for (std::uint8_t code = 0; code < 16; ++code) made[code] = code;
-    return made;
-  }();
 
  public:
   using Integers = std::conditional_t<std::same_as<Element, bf16>, GroupedIntegers, void>;

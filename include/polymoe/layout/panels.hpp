@@ -67,7 +67,7 @@ concept Codec = requires(std::byte* record, const std::byte* packed, const quant
 /// A codec whose weights are integers of a byte, less zero points, times scales of groups along K, for products of
 /// integers. An Integers is a record; a group is a part of a run of 32 K, or some runs of a record.
 template <class C>
-concept IntegerCodec = Codec<C> && requires(const C::Integers& record, const RecordShape& shape) {
+concept IntegerCodec = Codec<C> && requires(const typename C::Integers& record, const RecordShape& shape) {
   { C::Integers::serves(shape) } -> std::same_as<bool>;
   { C::Integers::groups_of_run } -> std::convertible_to<int>;  // 1, or 2 of 16 K
   { C::Integers::most_rows } -> std::convertible_to<int>;      // up to which these products are the fastest

@@ -23,7 +23,8 @@ struct DigitOperand {
   static constexpr std::int64_t digits = 3;
 
   const std::byte* bytes = nullptr;  ///< [steps][3 digits][rows][32 K]
-  const float* sums = nullptr;       ///< [steps][blocks of a step][rows]: of the K of a block, less often of all 32
+  const float* sums = nullptr;       ///< [rows][sums_stride]: of each step, or of both halves of each
+  std::int64_t sums_stride = 0;
   const std::int32_t* exponents = nullptr;
 };
 
@@ -51,8 +52,8 @@ struct DigitProducts {
       const std::int64_t runs_of_group = integers.runs_of_group();
       for (std::int64_t run = 0; run < runs; run += runs_of_group) {
         for (std::int64_t i = 0; i < runs_of_group; ++i) prefetcher.step();
-        for (int part = 0; part < Integers::groups_of_run; ++part, row_sums += rows * runs_of_group) {
-          add_group<rows>(integers, run, part, digits, row_sums, total);
+        for (int part = 0; part < Integers::groups_of_run; ++part, row_sums += runs_of_group) {
+          add_group<rows>(integers, run, part, digits, row_sums, operand.sums_stride, total);
         }
         digits += runs_of_group * step_bytes;
       }
@@ -69,18 +70,14 @@ struct DigitProducts {
   /// Adds the products of a group, from run `run` on.
   template <int rows, class Integers>
   [[gnu::always_inline]] static void add_group(const Integers& integers, std::int64_t run, int part,
-                                               const std::byte* digits, const float* row_sums,
+                                               const std::byte* digits, const float* row_sums, std::int64_t sums_stride,
                                                __m512 (&total)[2][rows]) noexcept {
     constexpr int pairs = 4 / Integers::groups_of_run;
-    // A product takes five cycles, and two begin in each: ten sums or more.
-    constexpr int chains = rows == 1 ? 2 : 1;
     const std::int64_t runs_of_group = integers.runs_of_group();
-    __m512i sums[2][chains][3][rows];
+    __m512i sums[2][3][rows];
     for (auto& half : sums) {
-      for (auto& chain : half) {
-        for (auto& digit : chain) {
-          for (auto& row : digit) row = _mm512_setzero_si512();
-        }
+      for (auto& digit : half) {
+        for (auto& row : digit) row = _mm512_setzero_si512();
       }
     }
     for (std::int64_t i = 0; i < runs_of_group; ++i, digits += 3 * rows * layout::run_k) {
@@ -97,8 +94,8 @@ struct DigitProducts {
             for (int row = 0; row < rows; ++row) {
               const std::byte* const four = digits + (digit * rows + row) * layout::run_k + pair * 8 + quad * 4;
               const __m512i of_all = _mm512_set1_epi32(*reinterpret_cast<const int*>(four));
-              __m512i& left = sums[0][quad % chains][digit][row];
-              __m512i& right = sums[1][quad % chains][digit][row];
+              __m512i& left = sums[0][digit][row];
+              __m512i& right = sums[1][digit][row];
               left = _mm512_dpbusd_epi32(left, weights[0][quad], of_all);
               right = _mm512_dpbusd_epi32(right, weights[1][quad], of_all);
             }
@@ -112,17 +109,13 @@ struct DigitProducts {
       const __m512 zero = integers.zero(run, part, half);
 #pragma GCC unroll 4
       for (int row = 0; row < rows; ++row) {
-        float of_group = row_sums[row];
-        for (std::int64_t i = 1; i < runs_of_group; ++i) of_group += row_sums[i * rows + row];
-        const auto number = [&](int digit) {
-          __m512i sum = sums[half][0][digit][row];
-          if constexpr (chains == 2) sum = _mm512_add_epi32(sum, sums[half][1][digit][row]);
-          return _mm512_cvtepi32_ps(sum);
-        };
-        __m512 value = _mm512_mul_ps(number(2), _mm512_set1_ps(0x1p-22F));
+        float of_group = row_sums[row * sums_stride];
+        for (std::int64_t i = 1; i < runs_of_group; ++i) of_group += row_sums[row * sums_stride + i];
+        const auto number = [&](int digit) { return _mm512_cvtepi32_ps(sums[half][digit][row]); };
+        __m512 value = _mm512_mul_ps(zero, _mm512_set1_ps(of_group));
+        value = _mm512_fmsub_ps(number(2), _mm512_set1_ps(0x1p-22F), value);
         value = _mm512_fmadd_ps(number(1), _mm512_set1_ps(0x1p-14F), value);
         value = _mm512_fmadd_ps(number(0), _mm512_set1_ps(0x1p-6F), value);
-        value = _mm512_fnmadd_ps(zero, _mm512_set1_ps(of_group), value);
         total[half][row] = _mm512_fmadd_ps(value, scale, total[half][row]);
       }
     }

@@ -19,6 +19,7 @@ namespace polymoe::inline POLYMOE_ISA::microkernel {
 
 /// Bytes of a block of weights that the interleaved prefetch works best with: eight pages.
 inline constexpr std::int64_t stream_block_bytes = 32 * 1024;
+inline constexpr std::int64_t page_bytes = 4096;
 
 /// The order in which a run of panels is read: `group` panels at a time; in a group one block of K after the other,
 /// panel by panel. With group 1 that is from the first byte to the last.
@@ -33,7 +34,12 @@ struct WeightStream {
   bool is_contiguous() const noexcept { return group == 1 || panel_bytes <= block_bytes; }
   WeightStream as_one_panel() const noexcept {
     if (!is_contiguous()) return *this;
-    return {.first = first, .panel_bytes = panels * panel_bytes, .block_bytes = stream_block_bytes, .panels = 1};
+    // The hardware follows a run of lines within a page: a run that begins amid one is fetched from the page's begin on.
+    const auto before = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(first) % page_bytes);
+    return {.first = first - before,
+            .panel_bytes = before + panels * panel_bytes,
+            .block_bytes = stream_block_bytes,
+            .panels = 1};
   }
 
   std::int64_t blocks() const noexcept { return (panel_bytes + block_bytes - 1) / block_bytes; }
@@ -119,7 +125,6 @@ class Prefetcher {
 
  private:
   static constexpr std::int32_t one = 256;
-  static constexpr std::int64_t page = 4096;
   static constexpr std::int64_t line = 64;
   static constexpr std::int64_t nothing_left = INT64_MAX;
 
@@ -128,12 +133,12 @@ class Prefetcher {
     if (lines_ == 0) take_block();
     if (lines_ == nothing_left) return;
     if (together_ == 8 && pages_ == 8) {
-      for (std::int64_t p = 0; p < 8; ++p) __builtin_prefetch(at_ + p * page, 0, 2);
+      for (std::int64_t p = 0; p < 8; ++p) __builtin_prefetch(at_ + p * page_bytes, 0, 2);
       end_row();
       return;
     }
     for (std::int64_t i = 0; i < together_ && lines_ > 0; ++i) {
-      __builtin_prefetch(at_ + page_ * page, 0, 2);
+      __builtin_prefetch(at_ + page_ * page_bytes, 0, 2);
       if (++page_ == pages_) end_row();
     }
   }
@@ -158,8 +163,8 @@ class Prefetcher {
     }
     at_ = ahead_.address();
     const std::int64_t bytes = ahead_.bytes();
-    pages_ = (bytes + page - 1) / page;
-    lines_ = (std::min(bytes, page) / line + stride_ - 1) / stride_;
+    pages_ = (bytes + page_bytes - 1) / page_bytes;
+    lines_ = (std::min(bytes, page_bytes) / line + stride_ - 1) / stride_;
     ahead_.next();
   }
 
