@@ -74,4 +74,10 @@ TEST(E4m3Unpacker, takes_exponents_off_numbers_and_nothing_off_negative_zeros) {
 }  // namespace
 }  // namespace polymoe::layout
 
+#else
+
+TEST(E4m3Unpacker, needs_avx512_bf16) {
+  GTEST_SKIP() << "compiled for a lesser instruction set";
+}
+
 #endif
