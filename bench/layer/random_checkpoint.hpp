@@ -101,6 +101,14 @@ class RandomCheckpoint {
     }
   }
 
+  /// Eight codes, none a NaN. Next to a largest weight of 448 hardly any is so small that it has no exponent: here one
+  /// in 8192, which codecs take time for.
+  static constexpr std::uint64_t e4m3_weights(std::uint64_t bits) {
+    constexpr std::uint64_t each = 0x0101010101010101;
+    const std::uint64_t large = bits % 1024 == 0 ? each * 0x40 & ~std::uint64_t{0xFF} : each * 0x40;
+    return (bits | large) & each * 0xFE;
+  }
+
   template <class T, class Element>
   static void fill(RepeatedMemory& memory, std::uint64_t seed, const AnyExecutor& executor, Element element) {
     fill_random(executor, reinterpret_cast<T*>(memory.data()), memory.written() / sizeof(T), seed, element);
@@ -111,11 +119,7 @@ class RandomCheckpoint {
     const std::uint32_t exponent = scale_exponent();
     switch (key.element) {
       case QuantElement::none: fill<std::uint16_t>(memory.weight, seed, executor, small_bf16); break;
-      case QuantElement::f8_e4m3:
-        fill<std::uint8_t>(memory.weight, seed, executor, [](std::uint8_t bits) {
-          return static_cast<std::uint8_t>((bits & 0x7F) == 0x7F ? bits ^ 1 : bits);
-        });
-        break;
+      case QuantElement::f8_e4m3: fill<std::uint64_t>(memory.weight, seed, executor, e4m3_weights); break;
       case QuantElement::i8:
         fill<std::uint8_t>(memory.weight, seed, executor,
                            [](std::uint8_t bits) { return static_cast<std::uint8_t>(bits == 0x80 ? 0x81 : bits); });

@@ -9,6 +9,7 @@
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/layout/storage.hpp"
 #include "polymoe/numeric/convert.hpp"
+#include "polymoe/numeric/e4m3.hpp"
 #include "polymoe/quant/checkpoint.hpp"
 #include "polymoe/quant/scheme.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
@@ -28,11 +29,13 @@ struct MatrixOptions {
   PackFormat pack_format = PackFormat::compressed_tensors;
   bool extremes = false;   ///< every code of scales
   bool nan_codes = false;  ///< every code of fp8
+  float deviation = 0.0F;  ///< of fp8 numbers that are normally distributed, as in checkpoints; 0: all codes alike
 
   std::string describe() const {
     return std::string(name(key)) + " " + std::to_string(rows) + " x " + std::to_string(columns) + " group " +
            std::to_string(group_size) + (zero_points ? " zeros" : "") + (group_index ? " g_idx " : " ") +
-           std::string(name(pack_format)) + (extremes ? " extremes" : "") + (nan_codes ? " NaN codes" : "");
+           std::string(name(pack_format)) + (extremes ? " extremes" : "") + (nan_codes ? " NaN codes" : "") +
+           (deviation > 0.0F ? " deviation " + std::to_string(deviation) : "");
   }
 };
 
@@ -77,7 +80,12 @@ class RandomMatrix {
       storage_.group_size = group_size;
     } else {
       tensors.weight = bytes(DType::u8, {1, rows, columns * bits / 8});
-      if (key.element == QuantElement::f8_e4m3 && !options.nan_codes) {
+      if (key.element == QuantElement::f8_e4m3 && options.deviation > 0.0F) {
+        std::normal_distribution<float> distribution(0.0F, options.deviation);
+        for (std::int64_t i = 0; i < rows * columns; ++i) {
+          memory(tensors.weight)[i] = static_cast<std::byte>(e4m3_encode(distribution(random_)));
+        }
+      } else if (key.element == QuantElement::f8_e4m3 && !options.nan_codes) {
         for (std::int64_t i = 0; i < rows * columns; ++i) {
           std::byte& code = memory(tensors.weight)[i];
           if ((code & std::byte{0x7F}) == std::byte{0x7F}) code = std::byte{0x38};

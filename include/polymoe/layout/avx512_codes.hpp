@@ -9,6 +9,7 @@
 #include <immintrin.h>
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -17,9 +18,9 @@
 #include "polymoe/numeric/e4m3.hpp"
 
 // Pieces of AVX-512 code that make bf16 weights of codes. What an instruction occupies on a Sapphire Rapids core, of
-// the two ports 0 and 5 (measured): vpermb, vpshufb, unpacking, byte-to-dword 5; vpermw 0 and 5; vpermi2b 5 twice and
-// one more; word shifts and saturating words 0; logic, adds, fp32 products either one; vcvtne2ps2bf16 5 twice and two
-// more.
+// the two ports 0 and 5 (measured): vpermb, vpshufb, vptestm, unpacking, byte-to-dword 5; vpermw 0 and 5; vpermi2b 5
+// twice and one more; word shifts, saturating words, vpmaddubsw, kortest 0; logic, adds, fp32 products either one;
+// vcvtne2ps2bf16 5 twice and two more.
 
 namespace polymoe::inline POLYMOE_ISA::layout::avx512 {
 
@@ -150,14 +151,21 @@ struct ByteTable {
             {_mm512_permutex2var_epi8(words[0], odd, words[1]), _mm512_permutex2var_epi8(words[2], odd, words[3])}};
   }
 
-  /// The words of 64 sign-and-magnitude codes, in two vectors: 8 bytes of each 16 in one, 8 in the other.
+  /// Of 128 low bytes and 128 high ones.
+  static ByteTable of(const std::uint8_t* low, const std::uint8_t* high) noexcept {
+    return {{load(low), load(low + 64)}, {load(high), load(high + 64)}};
+  }
+
+  /// The words of 64 sign-and-magnitude codes: of the even ones and of the odd ones.
   [[gnu::always_inline]] void look_up(__m512i codes, __m512i& first, __m512i& second) const noexcept {
     const __m512i low_bytes = _mm512_permutex2var_epi8(low[0], codes, low[1]);
     const __m512i magnitude = _mm512_permutex2var_epi8(high[0], codes, high[1]);
     // magnitude | (codes & 0x80)
     const __m512i high_bytes = _mm512_ternarylogic_epi32(magnitude, codes, _mm512_set1_epi8(-128), 0xF8);
-    first = _mm512_unpacklo_epi8(low_bytes, high_bytes);
-    second = _mm512_unpackhi_epi8(low_bytes, high_bytes);
+    // Of each pair of words the lower byte of one is in place, the upper byte of the other.
+    const __m512i upper = _mm512_set1_epi16(-256);
+    first = _mm512_ternarylogic_epi32(_mm512_slli_epi16(high_bytes, 8), low_bytes, upper, 0xE4);
+    second = _mm512_ternarylogic_epi32(_mm512_srli_epi16(low_bytes, 8), high_bytes, upper, 0xD8);
   }
 
  private:
@@ -175,10 +183,89 @@ alignas(64) inline constexpr std::array<std::uint16_t, 128> e4m3_words = [] {
   return words;
 }();
 
-inline ByteTable e4m3_table() noexcept {
-  const __m512i words[4] = {load(e4m3_words.data()), load(e4m3_words.data() + 32), load(e4m3_words.data() + 64),
-                            load(e4m3_words.data() + 96)};
-  return ByteTable::of(words);
+/// e4m3's 128 magnitudes times 2^power; NaN is 0.
+template <std::int32_t power>
+struct E4m3Bytes {
+  alignas(64) std::array<std::uint8_t, 128> low{};
+  alignas(64) std::array<std::uint8_t, 128> high{};
+
+  static constexpr E4m3Bytes all() {
+    constexpr float factor = std::bit_cast<float>(static_cast<std::uint32_t>(127 + power) << 23);
+    E4m3Bytes bytes;
+    for (std::uint8_t code = 0; code < 127; ++code) {
+      const std::uint16_t word = bf16(e4m3_decode(code) * factor).bits;
+      bytes.low[code] = static_cast<std::uint8_t>(word & 0xFF);
+      bytes.high[code] = static_cast<std::uint8_t>(word >> 8);
+    }
+    return bytes;
+  }
+};
+
+template <std::int32_t power>
+inline constexpr E4m3Bytes<power> e4m3_bytes = E4m3Bytes<power>::all();
+
+/// A constant that stays in a register. GCC would rather make it anew in a loop, on port 5.
+[[gnu::always_inline]] inline __m512i in_register(__m512i value) noexcept {
+  __asm__("" : "+v"(value));
+  return value;
+}
+
+/// Unpacks e4m3 codes of code_order::bf16_paired_bytes times 2^power. NaN is not among them.
+///
+/// Sign, exponent and mantissa of a number stand in bf16 as they are in its code, four bits further up, with 120 added
+/// to the exponent. Products with 16 shift codes and leave 16 signs above them, so three instructions make 32 numbers.
+/// Those with an exponent of 0 are looked up instead, with all of the 256 beside them: in a checkpoint these are few,
+/// and fewer tests make up for more numbers that are looked up.
+template <std::int32_t power>
+class E4m3Unpacker {
+ public:
+  /// `vectors` of 64 codes, a multiple of 4. What is in `missing` is taken off the words and saturates at -0.
+  [[gnu::always_inline]] void unpack(const std::byte* codes, std::int64_t vectors, __m512i missing,
+                                     std::byte* out) const noexcept {
+    const __m512i addend = _mm512_sub_epi16(addend_, missing);
+    for (std::int64_t vector = 0; vector < vectors; vector += 4, codes += 256, out += 512) {
+      const __m512i four[4] = {load(codes), load(codes + 64), load(codes + 128), load(codes + 192)};
+      __mmask64 has_exponent = _mm512_test_epi8_mask(four[0], exponent_);
+      for (std::int64_t i = 1; i < 4; ++i) has_exponent = _mm512_mask_test_epi8_mask(has_exponent, four[i], exponent_);
+      if (_kortestc_mask64_u8(has_exponent, has_exponent) != 0) [[likely]] {
+#pragma GCC unroll 4
+        for (std::int64_t i = 0; i < 4; ++i) {
+          store(out + i * 64, _mm512_add_epi16(sign_and_magnitude(four[i], even_), addend));
+        }
+#pragma GCC unroll 4
+        for (std::int64_t i = 0; i < 4; ++i) {
+          store(out + 256 + i * 64, _mm512_add_epi16(sign_and_magnitude(four[i], odd_), addend));
+        }
+      } else {
+        const ByteTable table = ByteTable::of(e4m3_bytes<power>.low.data(), e4m3_bytes<power>.high.data());
+#pragma GCC unroll 4
+        for (std::int64_t i = 0; i < 4; ++i) {
+          __m512i even;
+          __m512i odd;
+          table.look_up(four[i], even, odd);
+          store(out + i * 64, _mm512_subs_epi16(even, missing));
+          store(out + i * 64 + 256, _mm512_subs_epi16(odd, missing));
+        }
+      }
+    }
+  }
+
+ private:
+  [[gnu::always_inline]] __m512i sign_and_magnitude(__m512i codes, __m512i sixteen) const noexcept {
+    return _mm512_and_si512(_mm512_maddubs_epi16(sixteen, codes), kept_);
+  }
+
+  __m512i exponent_ = in_register(_mm512_set1_epi8(0x78));
+  __m512i even_ = in_register(_mm512_set1_epi16(16));
+  __m512i odd_ = in_register(_mm512_set1_epi16(16 << 8));
+  __m512i kept_ = in_register(_mm512_set1_epi16(static_cast<std::int16_t>(0x87F0)));
+  __m512i addend_ = in_register(_mm512_set1_epi16((120 + power) * 128));
+};
+
+/// Unpacks e4m3 codes of code_order::bf16_paired_bytes exactly: `vectors` of 64, a multiple of 4. NaN is not among
+/// them.
+inline void unpack_e4m3(const std::byte* codes, std::int64_t vectors, std::byte* out) noexcept {
+  E4m3Unpacker<0>().unpack(codes, vectors, _mm512_setzero_si512(), out);
 }
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout::avx512

@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 #include "polymoe/config/quant_key.hpp"
@@ -39,6 +40,9 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
   static constexpr RecordShape record_shape(const Storage&, std::int64_t) { return {.bytes = run_codes}; }
 
   static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
+    if constexpr (!keeps_nan) {
+      if (has_e4m3_nan(matrix, row)) return std::numeric_limits<float>::quiet_NaN();
+    }
     return matrix.scale(row, 0);
   }
 
@@ -66,7 +70,10 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
  private:
   static constexpr const CodeOrder& order = std::same_as<Element, float> ? code_order::f32_bytes
                                             : number == QuantElement::i8 ? code_order::bf16_bytes
-                                                                         : code_order::bf16_interleaved_bytes;
+                                                                         : code_order::bf16_paired_bytes;
+
+  /// Whether a NaN among the codes is one among the weights; if not, the column's scale is one.
+  static constexpr bool keeps_nan = std::same_as<Element, float> || number == QuantElement::i8;
 
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
     RunCodes codes;
@@ -85,20 +92,13 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
 
   static void unpack_bf16(const std::byte* packed, std::int64_t records, std::byte* out) noexcept {
 #if defined(POLYMOE_HAS_AVX512_CODES)
-    const std::byte* const end = packed + records * run_codes;
     if constexpr (number == QuantElement::i8) {
+      const std::byte* const end = packed + records * run_codes;
       for (; packed < end; packed += 32, out += 64) {
         avx512::store(out, avx512::to_bf16(avx512::load_int8(packed), avx512::load_int8(packed + 16)));
       }
     } else {
-      const avx512::ByteTable table = avx512::e4m3_table();
-      for (; packed < end; packed += 64, out += 128) {
-        __m512i first;
-        __m512i second;
-        table.look_up(avx512::load(packed), first, second);
-        avx512::store(out, first);
-        avx512::store(out + 64, second);
-      }
+      avx512::unpack_e4m3(packed, records * (run_codes / 64), out);
     }
 #else
     for (; records > 0; --records, packed += run_codes, out += run_bytes<Element>) {

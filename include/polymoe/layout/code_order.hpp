@@ -83,13 +83,13 @@ inline constexpr CodeOrder f32_nibbles = detail::make_order([](std::int64_t i) {
 inline constexpr CodeOrder bf16_bytes =
     detail::make_order([](std::int64_t i) { return detail::tile_place(i / 512, i % 512 / 32, i % 32); });
 
-/// Bytes for bf16 such that interleaving 64 of them with 64 others, 16 bytes by 16 bytes, gives two rows of a tile.
-inline constexpr CodeOrder bf16_interleaved_bytes = detail::make_order([](std::int64_t i) {
-  const std::int64_t byte = i % 64;
-  return detail::tile_place(i / 512, i % 512 / 64 * 2 + byte % 16 / 8, byte / 16 * 8 + byte % 8);
+/// Bytes for bf16 in pairs: the even ones of 256 are four rows of a tile, the odd ones the next four.
+inline constexpr CodeOrder bf16_paired_bytes = detail::make_order([](std::int64_t i) {
+  return detail::tile_place(i / 512, i % 512 / 256 * 8 + i % 2 * 4 + i % 256 / 64, i % 64 / 2);
 });
 
-/// Nibbles for bf16: the lower nibbles of 64 bytes, and then the upper ones, as in bf16_interleaved_bytes.
+/// Nibbles for bf16: the lower nibbles of 64 bytes, and then the upper ones, such that interleaving their words' low
+/// bytes with the high ones, 16 bytes by 16 bytes, gives two rows of a tile.
 inline constexpr CodeOrder bf16_nibbles = detail::make_order([](std::int64_t i) {
   const std::int64_t byte = i % 128 / 2;
   return detail::tile_place(i / 512, i % 512 / 128 * 4 + i % 2 * 2 + byte % 16 / 8, byte / 16 * 8 + byte % 8);
@@ -111,6 +111,25 @@ inline void read_codes(RunCodes& codes, const quant::WeightMatrix& matrix, const
     codes[column].fill(none);
     if (row >= 0 && count > 0) matrix.codes(row, k, count, to);
   }
+}
+
+/// Whether e4m3's NaN is among codes.
+inline bool has_e4m3_nan(const std::uint8_t* codes, std::int64_t count) noexcept {
+  std::uint8_t found = 0;  // of the codes' width, so that the loop is a few vectors
+  for (std::int64_t i = 0; i < count; ++i) found |= static_cast<std::uint8_t>((codes[i] & 0x7FU) == 0x7FU);
+  return found != 0;
+}
+
+/// Whether it is among those of a row.
+inline bool has_e4m3_nan(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
+  constexpr std::int64_t chunk = 256;
+  std::uint8_t codes[chunk];
+  for (std::int64_t k = 0; k < matrix.columns; k += chunk) {
+    const std::int64_t count = std::min(chunk, matrix.columns - k);
+    matrix.codes(row, k, count, codes);
+    if (has_e4m3_nan(codes, count)) return true;
+  }
+  return false;
 }
 
 namespace detail {

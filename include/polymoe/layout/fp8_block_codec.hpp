@@ -4,7 +4,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <limits>
 #include <string_view>
 
 #include "polymoe/layout/avx512_codes.hpp"
@@ -21,7 +21,8 @@ namespace polymoe::inline POLYMOE_ISA::layout {
 ///
 ///     [32 scales, fp32][4 runs of codes]
 ///
-/// One scale a column, because the edges of blocks need not be those of panels.
+/// One scale a column, because the edges of blocks need not be those of panels. For bf16 it is NaN where one of the
+/// column's codes is, so that only numbers need be unpacked.
 template <class Element_>
 struct Fp8BlockCodec {
   using Element = Element_;
@@ -59,7 +60,7 @@ struct Fp8BlockCodec {
   static constexpr std::int64_t runs = record_k / run_k;
   static constexpr std::int64_t header_bytes = 128;
   static constexpr const CodeOrder& order =
-      std::same_as<Element, float> ? code_order::f32_bytes : code_order::bf16_interleaved_bytes;
+      std::same_as<Element, float> ? code_order::f32_bytes : code_order::bf16_paired_bytes;
 
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
     auto* const scale = reinterpret_cast<float*>(record);
@@ -69,6 +70,11 @@ struct Fp8BlockCodec {
     RunCodes codes;
     for (std::int64_t run = 0; run < runs; ++run) {
       read_codes(codes, matrix, rows, k + run * run_k, 0);
+      if (sizeof(Element) == 2 && has_e4m3_nan(codes[0].data(), run_codes)) {
+        for (std::size_t column = 0; column < rows.size(); ++column) {
+          if (has_e4m3_nan(codes[column].data(), run_k)) scale[column] = std::numeric_limits<float>::quiet_NaN();
+        }
+      }
       store_bytes<order>(record + header_bytes + run * run_codes, codes);
     }
   }
@@ -118,27 +124,24 @@ struct Fp8BlockCodec {
     const avx512::ByteTable table = avx512::ByteTable::of(words);
     for (std::int64_t run = 0; run < runs; ++run, codes += run_codes, out += run_bytes<Element>) {
       for (std::int64_t i = 0; i < 8; ++i) {
+        std::byte* const rows = out + i / 4 * 512 + i % 4 * 64;
         __m512i first;
         __m512i second;
         table.look_up(avx512::load(codes + i * 64), first, second);
-        avx512::store(out + i * 128, first);
-        avx512::store(out + i * 128 + 64, second);
+        avx512::store(rows, first);
+        avx512::store(rows + 256, second);
       }
     }
   }
 
   static void unpack_half(const std::byte* codes, const avx512::RowScales& scales, std::byte* out) noexcept {
     for (std::int64_t run = 0; run < runs; ++run, codes += run_codes, out += run_bytes<Element>) {
-      const avx512::ByteTable table = avx512::e4m3_table();
-      for (std::int64_t i = 0; i < 8; ++i) {
-        __m512i rows[2];
-        table.look_up(avx512::load(codes + i * 64), rows[0], rows[1]);
-        for (std::int64_t r = 0; r < 2; ++r) {
-          const __m512 first = avx512::widen(_mm512_castsi512_si256(rows[r]));
-          const __m512 last = avx512::widen(_mm512_extracti64x4_epi64(rows[r], 1));
-          avx512::store(out + i * 128 + r * 64,
-                        avx512::to_bf16(_mm512_mul_ps(first, scales.first), _mm512_mul_ps(last, scales.last)));
-        }
+      avx512::unpack_e4m3(codes, 8, out);
+      for (std::int64_t row = 0; row < 16; ++row) {
+        const auto* const words = reinterpret_cast<const __m256i*>(out + row * 64);
+        const __m512 first = _mm512_mul_ps(avx512::widen(_mm256_loadu_si256(words)), scales.first);
+        const __m512 last = _mm512_mul_ps(avx512::widen(_mm256_loadu_si256(words + 1)), scales.last);
+        avx512::store(out + row * 64, avx512::to_bf16(first, last));
       }
     }
   }

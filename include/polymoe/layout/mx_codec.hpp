@@ -1,7 +1,6 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
@@ -19,7 +18,6 @@
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
-#include "polymoe/numeric/e4m3.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -52,7 +50,10 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
 
   static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
     // A NaN among the codes would lose itself when steps are taken from it.
-    return has_nan_code(matrix, row) ? std::numeric_limits<float>::quiet_NaN() : Scales::column_scale(matrix, row);
+    if constexpr (!is_fp4) {
+      if (has_e4m3_nan(matrix, row)) return std::numeric_limits<float>::quiet_NaN();
+    }
+    return Scales::column_scale(matrix, row);
   }
 
   static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
@@ -70,6 +71,9 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
 
   static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
                      std::byte* out) noexcept {
+#if defined(POLYMOE_HAS_AVX512_CODES)
+    if constexpr (std::same_as<Element, bf16>) return unpack_bf16(packed, records, shape, out);
+#endif
     for (; records > 0; --records, packed += shape.bytes) {
       for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
         const std::byte* const codes = packed + header_bytes + run * code_bytes;
@@ -123,9 +127,9 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
   static constexpr std::int32_t highest = is_fp4 ? 125 : 119;
   using Scales = MxScales<lowest, highest>;
 
-  static constexpr const CodeOrder& order =
-      std::same_as<Element, float> ? (is_fp4 ? code_order::f32_nibbles : code_order::f32_bytes)
-                                   : (is_fp4 ? code_order::bf16_nibbles : code_order::bf16_interleaved_bytes);
+  static constexpr const CodeOrder& order = std::same_as<Element, float>
+                                                ? (is_fp4 ? code_order::f32_nibbles : code_order::f32_bytes)
+                                                : (is_fp4 ? code_order::bf16_nibbles : code_order::bf16_paired_bytes);
 
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k,
                           const std::array<std::int32_t, panel_columns>& moved) {
@@ -165,32 +169,7 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
     }
   }
 
-  static bool has_nan_code(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
-    if constexpr (!is_fp4) {
-      constexpr std::int64_t chunk = 256;
-      std::uint8_t codes[chunk];
-      for (std::int64_t k = 0; k < matrix.columns; k += chunk) {
-        const std::int64_t count = std::min(chunk, matrix.columns - k);
-        matrix.codes(row, k, count, codes);
-        bool found = false;
-        for (std::int64_t i = 0; i < count; ++i) found |= (codes[i] & 0x7FU) == 0x7FU;
-        if (found) return true;
-      }
-    }
-    return false;
-  }
-
   static void unpack_run(const std::byte* steps, const std::byte* codes, std::byte* out) noexcept {
-#if defined(POLYMOE_HAS_AVX512_CODES)
-    if constexpr (std::same_as<Element, bf16>) {
-      for (std::int64_t half = 0; half < 2; ++half, codes += code_bytes / 2, out += 1024) {
-        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(steps + half * 16));
-        const __m512i words = _mm512_castsi256_si512(_mm256_slli_epi16(_mm256_cvtepu8_epi16(bytes), 7));
-        unpack_half(codes, avx512::twice_each(words), out);
-      }
-      return;
-    }
-#endif
     float scale[panel_columns];
     for (std::int64_t column = 0; column < panel_columns; ++column) {
       scale[column] = Scales::scale(std::to_integer<std::int32_t>(steps[column]));
@@ -204,37 +183,34 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
   }
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
-  [[gnu::always_inline]] static void unpack_half(const std::byte* codes, __m512i steps, std::byte* out) noexcept {
-    if constexpr (is_fp4) {
-      const __m512i low_bytes = avx512::four_times(fp4_bytes.low);
-      const __m512i high_bytes = avx512::four_times(fp4_bytes.high);
-      avx512::unpack_nibbles(codes, 16, steps, out, [&](__m512i code, __m512i& low, __m512i& high) {
-        low = _mm512_permutexvar_epi8(code, low_bytes);
-        high = _mm512_permutexvar_epi8(code, high_bytes);
-      });
-    } else {
-      const __m512i vectors[4] = {avx512::load(number_words.data()), avx512::load(number_words.data() + 32),
-                                  avx512::load(number_words.data() + 64), avx512::load(number_words.data() + 96)};
-      const avx512::ByteTable table = avx512::ByteTable::of(vectors);
-      for (std::int64_t i = 0; i < 8; ++i) {
-        __m512i first;
-        __m512i second;
-        table.look_up(avx512::load(codes + i * 64), first, second);
-        avx512::store(out + i * 128, _mm512_subs_epi16(first, steps));
-        avx512::store(out + i * 128 + 64, _mm512_subs_epi16(second, steps));
+  static void unpack_bf16(const std::byte* packed, std::int64_t records, const RecordShape& shape,
+                          std::byte* out) noexcept {
+    const std::conditional_t<is_fp4, Fp4Unpacker, avx512::E4m3Unpacker<highest>> unpacker;
+    for (; records > 0; --records, packed += shape.bytes) {
+      const std::byte* codes = packed + header_bytes;
+      for (std::int64_t half = 0; half < 2 * runs; ++half, codes += code_bytes / 2, out += 1024) {
+        const __m128i steps = _mm_loadu_si128(reinterpret_cast<const __m128i*>(packed + half * 16));
+        const __m256i words = _mm256_slli_epi16(_mm256_cvtepu8_epi16(steps), 7);
+        unpacker.unpack(codes, 8, avx512::twice_each(_mm512_castsi256_si512(words)), out);
       }
     }
   }
 
-  static constexpr float factor = std::bit_cast<float>(static_cast<std::uint32_t>(127 + highest) << 23);
+  /// What avx512::E4m3Unpacker is, for e2m1.
+  struct Fp4Unpacker {
+    __m512i low_bytes = avx512::four_times(fp4_bytes.low);
+    __m512i high_bytes = avx512::four_times(fp4_bytes.high);
 
-  /// e4m3's 128 magnitudes times 2^highest.
-  alignas(64) static constexpr auto number_words = [] {
-    std::array<std::uint16_t, 128> words{};
-    // Clang computes no NaN at compile time, and columns with one are lost anyway.
-    for (std::uint8_t code = 0; code < (is_fp4 ? 0 : 127); ++code) words[code] = bf16(e4m3_decode(code) * factor).bits;
-    return words;
-  }();
+    [[gnu::always_inline]] void unpack(const std::byte* codes, std::int64_t vectors, __m512i missing,
+                                       std::byte* out) const noexcept {
+      avx512::unpack_nibbles(codes, 2 * vectors, missing, out, [&](__m512i code, __m512i& low, __m512i& high) {
+        low = _mm512_permutexvar_epi8(code, low_bytes);
+        high = _mm512_permutexvar_epi8(code, high_bytes);
+      });
+    }
+  };
+
+  static constexpr float factor = std::bit_cast<float>(static_cast<std::uint32_t>(127 + highest) << 23);
 
   /// e2m1's codes times 2^highest.
   struct Fp4Bytes {
