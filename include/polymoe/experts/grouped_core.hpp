@@ -19,6 +19,7 @@
 #include "polymoe/experts/form.hpp"
 #include "polymoe/experts/layer.hpp"
 #include "polymoe/experts/memory.hpp"
+#include "polymoe/experts/multiply_panels.hpp"
 #include "polymoe/experts/plan.hpp"
 #include "polymoe/experts/product.hpp"
 #include "polymoe/experts/prologue.hpp"

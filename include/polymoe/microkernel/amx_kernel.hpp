@@ -45,12 +45,13 @@ struct AmxKernel {
 
   template <bool accumulate>
   static void multiply(const Block& block, Prefetcher& prefetcher) noexcept {
-    multiply<accumulate>(block, ReadyWeights(block.weights), prefetcher);
+    ReadyWeights weights(block.weights);
+    multiply<accumulate>(block, weights, prefetcher);
   }
 
   /// `weights.next()` is where the weights of the next step are.
   template <bool accumulate, class Weights>
-  static void multiply(const Block& block, Weights weights, Prefetcher& prefetcher) noexcept {
+  static void multiply(const Block& block, Weights& weights, Prefetcher& prefetcher) noexcept {
     // The tile intrinsics do not tell the compiler that they read and write memory.
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (block.next_rows == 0) {

@@ -49,19 +49,21 @@ struct RowBlocks {
         height((row_count + blocks - 1) / blocks) {}
 
   std::int64_t blocks_at_a_time() const noexcept { return std::min<std::int64_t>(blocks, 2); }
+  /// All rows pass with one reading of the weights, and their sums need not be left and taken up again.
+  bool in_one_call() const noexcept { return blocks <= 2; }
   std::int64_t padded_rows() const noexcept { return blocks * height; }
   std::int64_t step_bytes() const noexcept { return height * row_step_bytes; }
   std::int64_t bytes(std::int64_t steps) const noexcept { return padded_rows() * steps * row_step_bytes; }
 
   /// Bytes from one block to the next at step `step` of `steps`.
   std::int64_t next_block(std::int64_t step, std::int64_t steps) const noexcept {
-    return (blocks <= 2 ? steps : std::min(steps_together, steps - step / steps_together * steps_together)) *
+    return (in_one_call() ? steps : std::min(steps_together, steps - step / steps_together * steps_together)) *
            step_bytes();
   }
 
   /// Where step `step` of a block is stored.
   std::int64_t block_offset(std::int64_t block, std::int64_t step, std::int64_t steps) const noexcept {
-    const std::int64_t first = blocks <= 2 ? 0 : step / steps_together * steps_together;
+    const std::int64_t first = in_one_call() ? 0 : step / steps_together * steps_together;
     return first * padded_rows() * row_step_bytes + block * next_block(step, steps) + (step - first) * step_bytes();
   }
 

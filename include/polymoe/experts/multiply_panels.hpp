@@ -1,0 +1,221 @@
+// Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "polymoe/experts/digit_rows.hpp"
+#include "polymoe/experts/product.hpp"
+#include "polymoe/experts/unpacked_weights.hpp"
+#include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/panels.hpp"
+#include "polymoe/microkernel/block.hpp"
+#include "polymoe/microkernel/digit_products.hpp"
+#include "polymoe/microkernel/stream.hpp"
+#include "polymoe/numeric/vector.hpp"
+#include "polymoe/target/isa_namespace.hpp"
+
+// The three ways of a product: few rows digit by digit, up to 32 rows panel by panel, more rows block by block of K.
+
+namespace polymoe::inline POLYMOE_ISA::experts {
+
+/// Few rows wait for memory alone. With more of them a prefetch that waits holds up the products behind it, because
+/// tile registers are not renamed far ahead: so prefetches are spread out, and the hardware fetches every second line.
+inline constexpr microkernel::PrefetchPlan few_rows_plan{.blocks_ahead = 2, .together = 8, .stride = 1};
+inline constexpr microkernel::PrefetchPlan many_rows_plan{.blocks_ahead = 2, .together = 2, .stride = 2};
+
+template <class Microkernel, class Codec>
+inline constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;
+
+template <class Codec>
+inline constexpr std::int64_t own_tail_floats = layout::panel_columns*(Codec::has_column_scales ? 2 : 1);
+
+inline void prefetch_tail(const Product& product, std::int64_t panel) noexcept {
+  const float* const tail = product.tails + panel * product.tail_floats;
+  for (std::int64_t line = 0; line < product.tail_floats; line += 16) __builtin_prefetch(tail + line);
+}
+
+/// Panel by panel, all rows at once: multiply(panel, its records) makes memory.sums.
+template <class Codec, class Microkernel, class Multiply>
+void multiply_whole_panels(const Product& product, const WorkerMemory<Microkernel>& memory,
+                           microkernel::Prefetcher& prefetcher, std::int64_t prefetches_of_record,
+                           Multiply multiply) noexcept {
+  const microkernel::WeightStream& stream = product.weights;
+  prefetcher.begin(stream, product.next, few_rows_plan);
+  prefetcher.pace(product.record.bytes, prefetches_of_record);
+  for (std::int64_t panel = 0; panel < stream.panels; ++panel) {
+    prefetch_tail(product, panel);
+    multiply(panel, stream.first + panel * stream.panel_bytes);
+    product.finish.function(product.finish.context,
+                            {product.blocks, memory.sums, product.first_panel + panel, 0, 0, product.blocks.rows});
+  }
+}
+
+/// Calls f with the number of rows, up to `most`, as a constant.
+template <int most, class F>
+void with_rows(std::int64_t rows, F f) noexcept {
+  if constexpr (most > 1) {
+    if (rows < most) return with_rows<most - 1>(rows, f);
+  }
+  f(std::integral_constant<int, most>());
+}
+
+/// Few rows times weights that are integers. False where that is not possible, or not the fastest way.
+template <class Microkernel, class Codec>
+bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] const WorkerMemory<Microkernel>& memory,
+                     [[maybe_unused]] microkernel::Prefetcher& prefetcher) noexcept {
+#if defined(POLYMOE_HAS_DIGIT_PRODUCTS)
+  if constexpr (layout::IntegerCodec<Codec>) {
+    using Integers = typename Codec::Integers;
+    const std::int64_t rows = product.blocks.rows;
+    // Finished sums and the digits share the memory for sums.
+    constexpr std::int64_t first_digit = 4096;
+    if (product.batch_invariant || rows > Integers::most_rows || !Integers::serves(product.record) ||
+        first_digit + DigitRows::memory_bytes(rows, product.steps) > WorkerMemory<Microkernel>::sums_limit) {
+      return false;
+    }
+    DigitRows digits(rows, Integers::groups_of_run, memory.sums + first_digit);
+    if (!digits.read(product.activations, product.steps)) return false;
+    const std::int64_t records = product.weights.panel_bytes / product.record.bytes;
+    auto* const sums = reinterpret_cast<float*>(memory.sums);
+    with_rows<Integers::most_rows>(rows, [&](auto count) {
+      multiply_whole_panels<Codec>(product, memory, prefetcher, Codec::record_k / layout::run_k,
+                                   [&](std::int64_t, const std::byte* panel) {
+                                     microkernel::DigitProducts::template multiply<Codec, count>(
+                                         panel, records, product.record, digits.operand(), sums, prefetcher);
+                                   });
+    });
+    return true;
+  }
+#endif
+  return false;
+}
+
+/// Up to 32 rows, whose sums never leave the registers, times weights that need no unpacking or are unpacked as they are
+/// read. False where the microkernel cannot do the latter.
+template <class Microkernel, class Codec>
+bool multiply_in_one_call(const Product& product, const WorkerMemory<Microkernel>& memory,
+                          microkernel::Prefetcher& prefetcher) noexcept {
+  using microkernel::Block;
+  using Unpacked = UnpackedWeights<Codec, Microkernel::block_steps>;
+  constexpr bool unpacks_as_it_reads = requires(const Block& block, Unpacked& weights) {
+    Microkernel::template multiply<false>(block, weights, prefetcher);
+  };
+  if constexpr (Codec::is_direct || unpacks_as_it_reads) {
+    const microkernel::RowBlocks& blocks = product.blocks;
+    const std::int64_t records = product.weights.panel_bytes / product.record.bytes;
+    Block block;
+    block.activations = product.activations;
+    block.next_rows = blocks.blocks == 2 ? blocks.next_block(0, product.steps) : 0;
+    block.height = blocks.height;
+    block.steps = records * steps_of_record<Microkernel, Codec>;
+    block.sums = memory.sums;
+    multiply_whole_panels<Codec>(
+        product, memory, prefetcher, steps_of_record<Microkernel, Codec> * Microkernel::prefetches_of_step,
+        [&](std::int64_t panel, const std::byte* packed) {
+          if constexpr (Codec::is_direct) {
+            block.weights = packed;
+            Microkernel::template multiply<false>(block, prefetcher);
+          } else {
+            const float* const tail = product.tails + panel * product.tail_floats + own_tail_floats<Codec>;
+            Unpacked weights(packed, records, product.record, tail, memory.unpacked);
+            Microkernel::template multiply<false>(block, weights, prefetcher);
+          }
+        });
+    return true;
+  } else {
+    return false;
+  }
+}
+
+/// Any number of rows, block by block of K.
+template <class Microkernel, class Codec>
+void multiply_blocks(const Product& product, const WorkerMemory<Microkernel>& memory,
+                     microkernel::Prefetcher& prefetcher) noexcept {
+  using microkernel::Block;
+  using microkernel::StreamCursor;
+  constexpr std::int64_t steps_of_record = experts::steps_of_record<Microkernel, Codec>;
+  const std::int64_t record_bytes = product.record.bytes;
+  const microkernel::RowBlocks& blocks = product.blocks;
+  const microkernel::WeightStream& order = product.weights;
+  const std::int64_t at_a_time = blocks.blocks_at_a_time();
+  const std::int64_t calls = blocks.blocks / at_a_time;
+  const std::int64_t call_sums_bytes = 2 * at_a_time * blocks.sums_tile_bytes();
+  const std::int64_t steps_of_block = order.block_bytes / record_bytes * steps_of_record;
+  const std::int64_t records_at_once = Codec::is_direct
+                                           ? order.block_bytes / record_bytes
+                                           : std::max<std::int64_t>(Microkernel::block_steps / steps_of_record, 1);
+
+  prefetcher.begin(order, product.next, calls > 1 ? many_rows_plan : few_rows_plan);
+  prefetcher.pace(order.block_bytes, calls * steps_of_block * Microkernel::prefetches_of_step);
+  for (StreamCursor cursor(order); !cursor.at_end(); cursor.next()) {
+    // A line off multiples of 4 KiB: sums must not alias the weights' loads.
+    std::byte* const panel_sums = memory.sums + cursor.panel_in_group() * (blocks.sums_bytes() + 64);
+    if (cursor.block() == 0) prefetch_tail(product, cursor.panel());
+    std::int64_t step = cursor.block() * steps_of_block;
+    // Where activations are too many to stay in L2, those of the next block of K come while this one is multiplied, each
+    // call and panel fetching a part.
+    const std::byte* later = nullptr;
+    std::int64_t later_bytes = 0;
+    if (order.group > 1) {
+      const std::int64_t later_step = cursor.in_last_block() ? 0 : step + steps_of_block;
+      later_bytes = (blocks.next_block(later_step, product.steps) / order.group + 63) / 64 * 64;
+      later = product.activations + blocks.block_offset(0, later_step, product.steps) +
+              cursor.panel_in_group() * blocks.blocks * later_bytes;
+    }
+    const std::byte* packed = cursor.address();
+    for (std::int64_t records = cursor.bytes() / record_bytes; records > 0;) {
+      const std::int64_t now = std::min(records, records_at_once);
+      const std::byte* weights = packed;
+      if constexpr (!Codec::is_direct) {
+        const float* const tail = product.tails + cursor.panel() * product.tail_floats + own_tail_floats<Codec>;
+        Codec::unpack(packed, now, product.record, tail, memory.unpacked);
+        weights = memory.unpacked;
+      }
+      records -= now;
+      packed += now * record_bytes;
+      const bool is_last = cursor.in_last_block() && records == 0;
+      for (std::int64_t call = 0; call < calls; ++call) {
+        Block block;
+        block.activations = product.activations + blocks.block_offset(call * at_a_time, step, product.steps);
+        block.next_rows = at_a_time == 2 ? blocks.next_block(step, product.steps) : 0;
+        block.height = blocks.height;
+        block.weights = weights;
+        block.steps = now * steps_of_record;
+        block.weights_stay = calls > 1;
+        block.sums = panel_sums + call * call_sums_bytes;
+        block.next_sums = step > 0 && call + 1 < calls ? block.sums + call_sums_bytes : nullptr;
+        block.later_activations = later == nullptr ? nullptr : later + call * at_a_time * later_bytes;
+        block.later_bytes = at_a_time * later_bytes;
+        if (step == 0) {
+          Microkernel::template multiply<false>(block, prefetcher);
+        } else {
+          Microkernel::template multiply<true>(block, prefetcher);
+        }
+        if (is_last) {
+          const std::int64_t first_block = call * at_a_time;
+          const std::int64_t first_row = first_block * blocks.height;
+          product.finish.function(product.finish.context,
+                                  {blocks, block.sums, product.first_panel + cursor.panel(), first_block, first_row,
+                                   std::min(blocks.rows - first_row, at_a_time * blocks.height)});
+        }
+      }
+      step += now * steps_of_record;
+    }
+  }
+}
+
+/// Multiplies, and hands finished sums to product.finish.
+template <class Microkernel, class Codec>
+void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& memory,
+                     microkernel::Prefetcher& prefetcher) noexcept {
+  if (product.blocks.in_one_call()) {
+    if (multiply_digits<Microkernel, Codec>(product, memory, prefetcher)) return;
+    if (multiply_in_one_call<Microkernel, Codec>(product, memory, prefetcher)) return;
+  }
+  multiply_blocks<Microkernel, Codec>(product, memory, prefetcher);
+}
+
+}  // namespace polymoe::inline POLYMOE_ISA::experts
