@@ -93,37 +93,75 @@ bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] c
   return false;
 }
 
+/// Adds sums of up to 32 rows, [blocks][2][height][16], times the scales of 32 columns to `total`, or begins it.
+template <class V>
+void add_scaled(const microkernel::RowBlocks& blocks, const std::byte* sums, const float* scales, bool begins,
+                float* total) noexcept {
+  constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
+  const auto* from = reinterpret_cast<const float*>(sums);
+  for (std::int64_t tile = 0; tile < 2 * blocks.blocks; ++tile) {
+    for (std::int64_t row = 0; row < blocks.height; ++row) {
+      for (std::int64_t column = 0; column < microkernel::tile_columns;
+           column += width, from += width, total += width) {
+        const V scale = vector::load<V>(scales + tile % 2 * microkernel::tile_columns + column);
+        const V value = vector::load<V>(from) * scale;
+        vector::store(total, begins ? value : vector::load<V>(total) + value);
+      }
+    }
+  }
+}
+
 /// Up to 32 rows, whose sums never leave the registers, times weights that need no unpacking or are unpacked as they are
-/// read. False where the microkernel cannot do the latter.
+/// read; where a record has one set of scales, they multiply its sums. False where the microkernel cannot do that.
 template <class Microkernel, class Codec>
 bool multiply_in_one_call(const Product& product, const WorkerMemory<Microkernel>& memory,
                           microkernel::Prefetcher& prefetcher) noexcept {
   using microkernel::Block;
-  using Unpacked = UnpackedWeights<Codec, Microkernel::block_steps>;
+  using Unpacked = UnpackedWeights<Records<Codec>, Microkernel::block_steps>;
   constexpr bool unpacks_as_it_reads = requires(const Block& block, Unpacked& weights) {
     Microkernel::template multiply<false>(block, weights, prefetcher);
   };
   if constexpr (Codec::is_direct || unpacks_as_it_reads) {
+    constexpr std::int64_t steps_of_record = experts::steps_of_record<Microkernel, Codec>;
     const microkernel::RowBlocks& blocks = product.blocks;
-    const std::int64_t records = product.weights.panel_bytes / product.record.bytes;
     Block block;
     block.activations = product.activations;
     block.next_rows = blocks.blocks == 2 ? blocks.next_block(0, product.steps) : 0;
     block.height = blocks.height;
-    block.steps = records * steps_of_record<Microkernel, Codec>;
+    block.steps = product.steps;
     block.sums = memory.sums;
-    multiply_whole_panels<Codec>(
-        product, memory, prefetcher, steps_of_record<Microkernel, Codec> * Microkernel::prefetches_of_step,
-        [&](std::int64_t panel, const std::byte* packed) {
-          if constexpr (Codec::is_direct) {
-            block.weights = packed;
-            Microkernel::template multiply<false>(block, prefetcher);
-          } else {
-            const float* const tail = product.tails + panel * product.tail_floats + own_tail_floats<Codec>;
-            Unpacked weights(packed, records, product.record, tail, memory.unpacked);
-            Microkernel::template multiply<false>(block, weights, prefetcher);
-          }
-        });
+    const auto multiply = [&](std::int64_t panel, const std::byte* packed) {
+      if constexpr (Codec::is_direct) {
+        block.weights = packed;
+        Microkernel::template multiply<false>(block, prefetcher);
+      } else {
+        const float* const tail = product.tails + panel * product.tail_floats + own_tail_floats<Codec>;
+        Unpacked weights({packed, product.record, tail}, product.steps, memory.unpacked);
+        Microkernel::template multiply<false>(block, weights, prefetcher);
+      }
+    };
+    const auto multiply_unscaled = [&](std::int64_t, const std::byte* packed) {
+      if constexpr (layout::RecordScaledCodec<Codec>) {
+        using V = typename Microkernel::Vector;
+        UnpackedWeights<UnscaledRuns<Codec>, Microkernel::block_steps> weights({packed, product.record}, product.steps,
+                                                                               memory.unpacked);
+        Block of_record = block;
+        of_record.steps = steps_of_record;
+        of_record.sums = memory.sums + blocks.sums_bytes();
+        for (std::int64_t step = 0; step < product.steps; step += steps_of_record, packed += product.record.bytes) {
+          of_record.activations = block.activations + blocks.block_offset(0, step, product.steps);
+          Microkernel::template multiply<false>(of_record, weights, prefetcher);
+          add_scaled<V>(blocks, of_record.sums, Codec::scales(packed), step == 0,
+                        reinterpret_cast<float*>(memory.sums));
+        }
+      }
+    };
+    constexpr std::int64_t prefetches = steps_of_record * Microkernel::prefetches_of_step;
+    if (layout::RecordScaledCodec<Codec> && !product.batch_invariant) {
+      multiply_whole_panels<Codec>(product, memory, prefetcher, prefetches, multiply_unscaled);
+    } else {
+      multiply_whole_panels<Codec>(product, memory, prefetcher, prefetches, multiply);
+    }
     return true;
   } else {
     return false;

@@ -5,31 +5,71 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/microkernel/block.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
-/// Weights of a call, K step after K step, unpacked one record ahead of the products, so that both go on side by side.
-template <layout::Codec Codec, std::int64_t memory_steps>
+/// Records of a panel, with the tail that they share, one at a time.
+template <layout::Codec Codec>
+class Records {
+ public:
+  static constexpr std::int64_t steps_at_once = Codec::record_k / microkernel::step_k<typename Codec::Element>;
+
+  Records(const std::byte* packed, const layout::RecordShape& shape, const float* tail) noexcept
+      : packed_(packed), shape_(shape), tail_(tail) {}
+
+  void unpack(std::byte* out) noexcept {
+    Codec::unpack(packed_, 1, shape_, tail_, out);
+    packed_ += shape_.bytes;
+  }
+
+ private:
+  const std::byte* packed_;
+  const layout::RecordShape& shape_;
+  const float* tail_;
+};
+
+/// Weights of records without their scales, a run of 32 K at a time.
+template <layout::RecordScaledCodec Codec>
+class UnscaledRuns {
+ public:
+  static constexpr std::int64_t steps_at_once = layout::run_k / microkernel::step_k<typename Codec::Element>;
+
+  UnscaledRuns(const std::byte* packed, const layout::RecordShape& shape) noexcept : packed_(packed), shape_(shape) {}
+
+  void unpack(std::byte* out) noexcept {
+    Codec::unpack_numbers(packed_, run_, out);
+    if (++run_ == Codec::record_k / layout::run_k) {
+      run_ = 0;
+      packed_ += shape_.bytes;
+    }
+  }
+
+ private:
+  const std::byte* packed_;
+  const layout::RecordShape& shape_;
+  std::int64_t run_ = 0;
+};
+
+/// Weights of a call, K step after K step, unpacked a piece ahead of the products, so that both go on side by side.
+template <class Pieces, std::int64_t memory_steps>
 class UnpackedWeights {
  public:
-  static constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Codec::Element>;
-
-  /// `records` of a panel, with the tail that they share; `memory` has room for memory_steps steps.
-  UnpackedWeights(const std::byte* packed, std::int64_t records, const layout::RecordShape& shape, const float* tail,
-                  std::byte* memory) noexcept
-      : packed_(packed), records_(records), shape_(shape), tail_(tail), memory_(memory) {
+  /// `memory` has room for memory_steps steps.
+  UnpackedWeights(const Pieces& pieces, std::int64_t steps, std::byte* memory) noexcept
+      : pieces_(pieces), pieces_left_(steps / Pieces::steps_at_once), memory_(memory) {
     unpack();
   }
 
   [[gnu::always_inline]] const std::byte* next() noexcept {
     if (left_ == 0) {
-      at_ = memory_ + slot_ * record_bytes;
+      at_ = memory_ + slot_ * piece_bytes;
       slot_ = (slot_ + 1) % slots;
-      left_ = steps_of_record;
-      if (records_ > 0) unpack();
+      left_ = Pieces::steps_at_once;
+      if (pieces_left_ > 0) unpack();
     }
     const std::byte* const step = at_;
     at_ += microkernel::weight_step_bytes;
@@ -38,25 +78,22 @@ class UnpackedWeights {
   }
 
  private:
-  // More than two where records are small: a record that was just written is still on its way to the cache.
-  static constexpr std::int64_t slots = std::clamp<std::int64_t>(memory_steps / steps_of_record, 2, 4);
-  static constexpr std::int64_t record_bytes = steps_of_record * microkernel::weight_step_bytes;
-  static_assert(slots * steps_of_record <= memory_steps);
+  // More than two where pieces are small: a piece that was just written is still on its way to the cache.
+  static constexpr std::int64_t slots = std::clamp<std::int64_t>(memory_steps / Pieces::steps_at_once, 2, 4);
+  static constexpr std::int64_t piece_bytes = Pieces::steps_at_once * microkernel::weight_step_bytes;
+  static_assert(slots * Pieces::steps_at_once <= memory_steps);
 
   void unpack() noexcept {
-    Codec::unpack(packed_, 1, shape_, tail_, memory_ + slot_ * record_bytes);
-    packed_ += shape_.bytes;
-    --records_;
+    pieces_.unpack(memory_ + slot_ * piece_bytes);
+    --pieces_left_;
   }
 
-  const std::byte* packed_;
-  std::int64_t records_;  ///< not yet unpacked
-  const layout::RecordShape& shape_;
-  const float* tail_;
+  Pieces pieces_;
+  std::int64_t pieces_left_;  ///< not yet unpacked
   std::byte* memory_;
   const std::byte* at_ = nullptr;
-  std::int64_t left_ = 0;  ///< steps of the record at_
-  std::int64_t slot_ = 0;  ///< of the record after at_
+  std::int64_t left_ = 0;  ///< steps of the piece at_
+  std::int64_t slot_ = 0;  ///< of the piece after at_
 };
 
 }  // namespace polymoe::inline POLYMOE_ISA::experts

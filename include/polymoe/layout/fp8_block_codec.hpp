@@ -56,6 +56,17 @@ struct Fp8BlockCodec {
     }
   }
 
+#if defined(POLYMOE_HAS_AVX512_CODES)
+  /// Weights of a run of 32 K without their scales, exact in bf16, and the scales, which may multiply sums instead.
+  static void unpack_numbers(const std::byte* packed, std::int64_t run, std::byte* out) noexcept
+      requires(sizeof(Element) == 2) {
+    avx512::unpack_e4m3(packed + header_bytes + run * run_codes, run_codes / 64, out);
+  }
+  static const float* scales(const std::byte* packed) noexcept {
+    return reinterpret_cast<const float*>(packed);
+  }
+#endif
+
  private:
   static constexpr std::int64_t runs = record_k / run_k;
   static constexpr std::int64_t header_bytes = 128;
@@ -80,7 +91,9 @@ struct Fp8BlockCodec {
   }
 
   /// Columns that are not there take part in their half's table.
-  static float neighbour(const float* scale, std::size_t column) { return column % 16 == 0 ? 0.0F : scale[column - 1]; }
+  static float neighbour(const float* scale, std::size_t column) {
+    return column % 16 == 0 ? 0.0F : scale[column - 1];
+  }
 
   static void unpack_record(const std::byte* record, std::byte* out) noexcept {
     const auto* const scale = reinterpret_cast<const float*>(record);
