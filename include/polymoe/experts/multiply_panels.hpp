@@ -160,13 +160,20 @@ bool multiply_in_one_call(const Product& product, const WorkerMemory<Microkernel
         for (std::int64_t step = 0; step < product.steps; step += steps_of_record, packed += product.record.bytes) {
           of_record.activations = block.activations + blocks.block_offset(0, step, product.steps);
           Microkernel::template multiply<false>(of_record, weights, prefetcher);
-          add_scaled<V>(blocks, of_record.sums, Codec::scales(packed), step == 0,
-                        reinterpret_cast<float*>(memory.sums));
+          alignas(64) float scales[layout::panel_columns];
+          Codec::record_scales(packed, product.record, scales);
+          add_scaled<V>(blocks, of_record.sums, scales, step == 0, reinterpret_cast<float*>(memory.sums));
         }
       }
     };
     constexpr std::int64_t prefetches = steps_of_record * Microkernel::prefetches_of_step;
-    if (layout::RecordScaledCodec<Codec> && !product.batch_invariant) {
+    const bool scales_sums = [&] {
+      if constexpr (layout::RecordScaledCodec<Codec>) {
+        return !product.batch_invariant && Codec::scales_records(product.record);
+      }
+      return false;
+    }();
+    if (scales_sums) {
       multiply_whole_panels<Codec>(product, memory, prefetcher, prefetches, multiply_unscaled);
     } else {
       multiply_whole_panels<Codec>(product, memory, prefetcher, prefetches, multiply);

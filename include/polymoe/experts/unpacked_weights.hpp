@@ -41,7 +41,7 @@ class UnscaledRuns {
   UnscaledRuns(const std::byte* packed, const layout::RecordShape& shape) noexcept : packed_(packed), shape_(shape) {}
 
   void unpack(std::byte* out) noexcept {
-    Codec::unpack_numbers(packed_, run_, out);
+    Codec::unpack_numbers(packed_, shape_, run_, out);
     if (++run_ == Codec::record_k / layout::run_k) {
       run_ = 0;
       packed_ += shape_.bytes;

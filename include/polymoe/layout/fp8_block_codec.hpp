@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string_view>
 
@@ -57,13 +58,16 @@ struct Fp8BlockCodec {
   }
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
+  static constexpr bool scales_records(const RecordShape&) noexcept {
+    return true;
+  }
   /// Weights of a run of 32 K without their scales, exact in bf16, and the scales, which may multiply sums instead.
-  static void unpack_numbers(const std::byte* packed, std::int64_t run, std::byte* out) noexcept
+  static void unpack_numbers(const std::byte* packed, const RecordShape&, std::int64_t run, std::byte* out) noexcept
       requires(sizeof(Element) == 2) {
     avx512::unpack_e4m3(packed + header_bytes + run * run_codes, run_codes / 64, out);
   }
-  static const float* scales(const std::byte* packed) noexcept {
-    return reinterpret_cast<const float*>(packed);
+  static void record_scales(const std::byte* packed, const RecordShape&, float* scales) noexcept {
+    std::memcpy(scales, packed, panel_columns * sizeof(float));
   }
 #endif
 

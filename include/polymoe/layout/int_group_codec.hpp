@@ -280,6 +280,30 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
   };
 
  public:
+  /// One group a record, and no zero points.
+  static constexpr bool scales_records(const RecordShape& shape) noexcept {
+    return shape.groups == 1 && !shape.zero_points && !shape.group_index;
+  }
+  /// Codes of a run of 32 K less their symmetric zero, exact in bf16, and the scales, which may multiply sums instead.
+  static void unpack_numbers(const std::byte* packed, const RecordShape& shape, std::int64_t run,
+                             std::byte* out) noexcept requires(sizeof(Element) == 2) {
+    const std::byte* const codes = packed + header_bytes(shape) + run * code_bytes;
+    if constexpr (is_int4) {
+      unpack_integers(codes, out);
+      unpack_integers(codes + code_bytes / 2, out + 1024);
+    } else {
+      for (std::int64_t row = 0; row < 32; ++row) {
+        const std::byte* const of_row = codes + row * 32;
+        avx512::store(out + row * 64, avx512::to_bf16(avx512::load_int8(of_row), avx512::load_int8(of_row + 16)));
+      }
+    }
+  }
+  static void record_scales(const std::byte* packed, const RecordShape& shape, float* scales) noexcept {
+    const Group group(packed, shape, 0);
+    _mm512_storeu_ps(scales, group.scale(0));
+    _mm512_storeu_ps(scales + 16, group.scale(1));
+  }
+
   using Integers = std::conditional_t<std::same_as<Element, bf16>, GroupedIntegers, void>;
 
  private:

@@ -74,11 +74,14 @@ concept IntegerCodec = Codec<C> && requires(const typename C::Integers& record, 
   { record.runs_of_group() } -> std::same_as<std::int64_t>;
 };
 
-/// A codec with one set of scales for a record, which may multiply the sums of a record instead of its weights.
+/// A codec with one set of scales for a record, at least of some shapes, which may multiply the sums of a record instead
+/// of its weights.
 template <class C>
-concept RecordScaledCodec = Codec<C> && requires(const std::byte* packed, std::byte* out) {
-  { C::unpack_numbers(packed, 0, out) } -> std::same_as<void>;  // a run of 32 K of a record without its scales
-  { C::scales(packed) } -> std::convertible_to<const float*>;   // of a record: [32]
+concept RecordScaledCodec = Codec<C> &&
+    requires(const std::byte* packed, const RecordShape& shape, std::byte* out, float* scales) {
+  { C::scales_records(shape) } -> std::same_as<bool>;
+  { C::unpack_numbers(packed, shape, 0, out) } -> std::same_as<void>;  // a run of 32 K of a record without scales
+  { C::record_scales(packed, shape, scales) } -> std::same_as<void>;   // of a record: [32]
 };
 
 /// Sizes and places of one product's panels within an expert.
