@@ -26,49 +26,47 @@ namespace polymoe::inline POLYMOE_ISA::experts {
 /// keeps of a sum that the greatest element takes part in. Subnormal bf16 numbers are read as zeros.
 class DigitRows {
  public:
-  static constexpr std::int64_t most_rows = 16;
+  static constexpr std::int64_t most_rows = 4;
 
-  /// Of sums of `rows` rows for up to two parts of each of `steps` steps.
-  static std::int64_t sums_bytes(std::int64_t rows, std::int64_t steps) noexcept {
-    return rows * sums_stride(2 * steps) * std::int64_t{sizeof(float)};
+  /// Of `rows` rows of `steps` steps with sums of their own for up to two parts of each.
+  static std::int64_t memory_bytes(std::int64_t rows, std::int64_t steps) noexcept {
+    return rows * (steps * digits * step_k + sums_stride(2 * steps) * std::int64_t{sizeof(float)}) + 64;
   }
 
   /// `parts` of a step, 1 or 2, have sums of their own.
-  DigitRows(std::int64_t rows, std::int64_t steps, std::int64_t parts, float* sums) noexcept
-      : rows_(rows), steps_(steps), parts_(parts), sums_(sums) {}
+  DigitRows(std::int64_t rows, std::int64_t parts, std::byte* memory) noexcept
+      : rows_(rows), parts_(parts), bytes_(memory) {}
 
-  /// [rows][sums_stride]: of each part of each step, times 2^-22.
-  const float* sums() const noexcept { return sums_; }
-  std::int64_t sums_stride() const noexcept { return sums_stride(steps_ * parts_); }
-  /// Of each row.
-  const std::int32_t* exponents() const noexcept { return exponents_; }
+  microkernel::DigitOperand operand() const noexcept { return {bytes_, sums_, sums_stride_, exponents_}; }
 
-  /// Reads one block of rows ([steps][rows][32] bf16); place(step, digit, row) is where 32 bytes are written. False where
-  /// a row is not finite.
-  template <class Place>
-  bool read(const std::byte* activations, Place place) noexcept {
+  /// Reads one block of rows ([steps][rows][32] bf16). False where a row is not finite.
+  bool read(const std::byte* activations, std::int64_t steps) noexcept {
+    sums_ = reinterpret_cast<float*>(bytes_ + (steps * digits * rows_ * step_k + 63) / 64 * 64);
+    sums_stride_ = sums_stride(steps * parts_);
     for (std::int64_t row = 0; row < rows_; ++row) {
-      const auto place_in_row = [&](std::int64_t step, std::int64_t digit) { return place(step, digit, row); };
-      if (!read_row(activations + row * microkernel::row_step_bytes, row, place_in_row)) return false;
+      if (!read_row(activations + row * microkernel::row_step_bytes, row, steps)) return false;
     }
     return true;
   }
 
  private:
+  static constexpr std::int64_t digits = microkernel::DigitOperand::digits;
+  static constexpr std::int64_t step_k = microkernel::step_k<bf16>;
+
   /// Sums are made 16 at a time.
   static constexpr std::int64_t sums_stride(std::int64_t sums) noexcept { return (sums + 15) / 16 * 16; }
 
-  template <class Place>
-  bool read_row(const std::byte* activations, std::int64_t row, Place place) noexcept {
+  bool read_row(const std::byte* activations, std::int64_t row, std::int64_t steps) noexcept {
     const std::int64_t stride = rows_ * microkernel::row_step_bytes;
-    const std::int32_t exponent = greatest_exponent(activations, steps_, stride);
+    const std::int32_t exponent = greatest_exponent(activations, steps, stride);
     if (exponent == 0xFF) return false;
     exponents_[row] = exponent - 126;
     // No element of a row of subnormal numbers is read as more than 0.
     const __m512 shift = _mm512_set1_ps(static_cast<float>(exponent == 0 ? -1000 : 148 - exponent));
     const __m512i low_bytes = _mm512_loadu_si512(order_of_bytes<0, 1>.data());
     const __m512i high_bytes = _mm512_loadu_si512(order_of_bytes<2, 2>.data());
-    float* sums = sums_ + row * sums_stride();
+    std::byte* to = bytes_ + row * step_k;
+    float* sums = sums_ + row * sums_stride_;
     __m512i of_steps[16];
     std::int64_t count = 0;
     const auto add_up = [&](__m512i integers) {
@@ -79,7 +77,7 @@ class DigitRows {
         count = 0;
       }
     };
-    for (std::int64_t step = 0; step < steps_; ++step, activations += stride) {
+    for (std::int64_t step = 0; step < steps; ++step, activations += stride, to += digits * rows_ * step_k) {
       const __m512i pairs = _mm512_loadu_si512(activations);
       const __m512i first = integers(_mm512_castsi512_si256(pairs), shift);
       const __m512i last = integers(_mm512_extracti64x4_epi64(pairs, 1), shift);
@@ -89,9 +87,9 @@ class DigitRows {
       const __m512i low = _mm512_xor_si512(_mm512_permutex2var_epi8(moved_first, low_bytes, moved_last),
                                            _mm512_set1_epi8(static_cast<char>(0x80)));
       const __m512i high = _mm512_permutex2var_epi8(moved_first, high_bytes, moved_last);
-      store(place(step, 0), _mm512_castsi512_si256(high));
-      store(place(step, 1), _mm512_extracti64x4_epi64(low, 1));
-      store(place(step, 2), _mm512_castsi512_si256(low));
+      store_digit(to, _mm512_castsi512_si256(high));
+      store_digit(to + rows_ * step_k, _mm512_extracti64x4_epi64(low, 1));
+      store_digit(to + 2 * rows_ * step_k, _mm512_castsi512_si256(low));
       if (parts_ == 1) {
         add_up(_mm512_add_epi32(first, last));
       } else {
@@ -115,7 +113,7 @@ class DigitRows {
     return static_cast<std::int32_t>(word >> 7);
   }
 
-  /// The sum of each of 16 vectors, in their order. (xsimd::haddp has another one, depending on its version.)
+  /// The sum of each of 16 vectors, in their order. (That of xsimd 8.1's haddp is another one.)
   static __m512i sums_of(const __m512i (&vectors)[16]) noexcept {
     __m512i pairs[8];
     for (int i = 0; i < 8; ++i) {
@@ -152,14 +150,15 @@ class DigitRows {
     return order;
   }();
 
-  static void store(std::byte* to, __m256i digit) noexcept {
+  static void store_digit(std::byte* to, __m256i digit) noexcept {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), digit);
   }
 
   std::int64_t rows_;
-  std::int64_t steps_;
   std::int64_t parts_;
-  float* sums_;
+  std::byte* bytes_;
+  float* sums_ = nullptr;
+  std::int64_t sums_stride_ = 0;
   std::int32_t exponents_[most_rows] = {};
 };
 

@@ -70,30 +70,21 @@ bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] c
   if constexpr (layout::IntegerCodec<Codec>) {
     using Integers = typename Codec::Integers;
     const std::int64_t rows = product.blocks.rows;
-    const std::int64_t step_bytes = microkernel::DigitOperand::digits * rows * layout::run_k;
-    // Finished sums, sums of rows and the digits share the memory for sums.
-    constexpr std::int64_t row_sums_offset = 4096;
-    const std::int64_t digits_offset = row_sums_offset + DigitRows::sums_bytes(rows, product.steps);
+    // Finished sums and the digits share the memory for sums.
+    constexpr std::int64_t first_digit = 4096;
     if (product.batch_invariant || rows > Integers::most_rows || !Integers::serves(product.record) ||
-        digits_offset + product.steps * step_bytes > WorkerMemory<Microkernel>::sums_limit) {
+        first_digit + DigitRows::memory_bytes(rows, product.steps) > WorkerMemory<Microkernel>::sums_limit) {
       return false;
     }
-    std::byte* const bytes = memory.sums + digits_offset;
-    DigitRows digits(rows, product.steps, Integers::groups_of_run,
-                     reinterpret_cast<float*>(memory.sums + row_sums_offset));
-    const bool is_finite =
-        digits.read(product.activations, [&](std::int64_t step, std::int64_t digit, std::int64_t row) {
-          return bytes + step * step_bytes + (digit * rows + row) * layout::run_k;
-        });
-    if (!is_finite) return false;
-    const microkernel::DigitOperand operand{bytes, digits.sums(), digits.sums_stride(), digits.exponents()};
+    DigitRows digits(rows, Integers::groups_of_run, memory.sums + first_digit);
+    if (!digits.read(product.activations, product.steps)) return false;
     const std::int64_t records = product.weights.panel_bytes / product.record.bytes;
     auto* const sums = reinterpret_cast<float*>(memory.sums);
     with_rows<Integers::most_rows>(rows, [&](auto count) {
       multiply_whole_panels<Codec>(product, memory, prefetcher, Codec::record_k / layout::run_k,
                                    [&](std::int64_t, const std::byte* panel) {
                                      microkernel::DigitProducts::template multiply<Codec, count>(
-                                         panel, records, product.record, operand, sums, prefetcher);
+                                         panel, records, product.record, digits.operand(), sums, prefetcher);
                                    });
     });
     return true;
