@@ -11,7 +11,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <xsimd/xsimd.hpp>
 
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/microkernel/block.hpp"
@@ -51,8 +50,6 @@ class DigitRows {
   }
 
  private:
-  using V = xsimd::batch<float, xsimd::avx512bw>;
-
   static constexpr std::int64_t digits = microkernel::DigitOperand::digits;
   static constexpr std::int64_t step_k = microkernel::step_k<bf16>;
 
@@ -70,12 +67,12 @@ class DigitRows {
     const __m512i high_bytes = _mm512_loadu_si512(order_of_bytes<2, 2>.data());
     std::byte* to = bytes_ + row * step_k;
     float* sums = sums_ + row * sums_stride_;
-    V of_steps[16];
+    __m512i of_steps[16];
     std::int64_t count = 0;
     const auto add_up = [&](__m512i integers) {
-      of_steps[count] = V(_mm512_cvtepi32_ps(integers));
+      of_steps[count] = integers;
       if (++count == 16) {
-        _mm512_storeu_ps(sums, _mm512_mul_ps(xsimd::haddp(of_steps), _mm512_set1_ps(0x1p-22F)));
+        _mm512_storeu_ps(sums, _mm512_mul_ps(_mm512_cvtepi32_ps(sums_of(of_steps)), _mm512_set1_ps(0x1p-22F)));
         sums += 16;
         count = 0;
       }
@@ -114,6 +111,28 @@ class DigitRows {
     const __m512i of_pairs = _mm512_max_epu16(greatest, _mm512_srli_epi32(greatest, 16));
     const auto word = _mm512_reduce_max_epu32(_mm512_and_si512(of_pairs, _mm512_set1_epi32(0xFFFF)));
     return static_cast<std::int32_t>(word >> 7);
+  }
+
+  /// The sum of each of 16 vectors, in their order. (That of xsimd 8.1's haddp is another one.)
+  static __m512i sums_of(const __m512i (&vectors)[16]) noexcept {
+    __m512i pairs[8];
+    for (int i = 0; i < 8; ++i) {
+      const __m512i first = vectors[2 * i];
+      const __m512i second = vectors[2 * i + 1];
+      pairs[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(first, second), _mm512_unpackhi_epi32(first, second));
+    }
+    __m512i fours[4];
+    for (int i = 0; i < 4; ++i) {
+      const __m512i first = pairs[2 * i];
+      const __m512i second = pairs[2 * i + 1];
+      fours[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
+    }
+    return add_quarters(add_quarters(fours[0], fours[1]), add_quarters(fours[2], fours[3]));
+  }
+
+  /// Quarters 0 + 1 and 2 + 3 of both.
+  static __m512i add_quarters(__m512i first, __m512i second) noexcept {
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(first, second, 0x88), _mm512_shuffle_i32x4(first, second, 0xDD));
   }
 
   static __m512i integers(__m256i words, __m512 shift) noexcept {
