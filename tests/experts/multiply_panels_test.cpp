@@ -140,13 +140,19 @@ class PanelProduct {
   /// of fp32 sums; weights times their scales are rounded to bf16 where the scales do not multiply sums.
   double bound(std::int64_t rows, bool are_finite = true) const {
     if (is_digit_product(rows, are_finite)) return 1e-6;
-    const bool multiplies_sums = layout::RecordScaledCodec<Codec> && unpacks_as_it_reads<Microkernel> && rows <= 32;
     const bool rounds_weights = !Codec::has_column_scales || record_.groups > 0 || record_.group_index;
-    return takes_only_bf16<Microkernel> && rounds_weights && !multiplies_sums ? 5e-3 : 5e-6;
+    return takes_only_bf16<Microkernel> && rounds_weights && !scales_multiply_sums(rows) ? 5e-3 : 5e-6;
   }
 
  private:
   using Memory = experts::WorkerMemory<Microkernel>;
+
+  bool scales_multiply_sums(std::int64_t rows) const {
+    if constexpr (layout::RecordScaledCodec<Codec>) {
+      return Codec::scales_records(record_) && unpacks_as_it_reads<Microkernel> && rows <= 32;
+    }
+    return false;
+  }
 
   struct Result {
     const PanelProduct& product;
