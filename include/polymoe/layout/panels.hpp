@@ -65,7 +65,9 @@ concept Codec = requires(std::byte* record, const std::byte* packed, const quant
 };
 
 /// A codec whose weights are integers of a byte, less zero points, times scales of groups along K, for products of
-/// integers. An Integers is a record; a group is a part of a run of 32 K, or some runs of a record.
+/// integers. An Integers is a record; a group is a part of a run of 32 K, or some runs of a record. It has vectors, too:
+/// two_quads(run, half, pair, quads) makes four K of each of 16 columns of two rows of a tile of bytes; scale and zero
+/// (run, part, half) are 16 fp32 numbers of the group that the part of the run is in.
 template <class C>
 concept IntegerCodec = Codec<C> && requires(const typename C::Integers& record, const RecordShape& shape) {
   { C::Integers::serves(shape) } -> std::same_as<bool>;
