@@ -184,7 +184,7 @@ class PanelProduct {
     return records_ * experts::steps_of_record<Microkernel, Codec>;
   }
   std::int64_t tail_floats() const {
-    return experts::own_tail_floats<Codec> + record_.tail_floats;
+    return layout::own_tail_floats<Codec> + record_.tail_floats;
   }
 
   float* tail(std::int64_t panel) {
@@ -215,7 +215,7 @@ class PanelProduct {
       }
     }
     Codec::pack(packed_.data() + panel * records_ * record_.bytes, record_, matrix, rows);
-    Codec::pack_tail(tail + experts::own_tail_floats<Codec>, record_, matrix, rows);
+    Codec::pack_tail(tail + layout::own_tail_floats<Codec>, record_, matrix, rows);
   }
 
   void store(const Rows& rows, const microkernel::RowBlocks& blocks, std::byte* activations) const {

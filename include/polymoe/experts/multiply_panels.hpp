@@ -17,7 +17,8 @@
 #include "polymoe/numeric/vector.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
-// The three ways of a product: few rows digit by digit, up to 32 rows panel by panel, more rows block by block of K.
+// The ways of a product: few rows digit by digit, up to 32 rows panel by panel (or record by record, whose scales multiply
+// sums), more rows block by block of K.
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
@@ -25,12 +26,6 @@ namespace polymoe::inline POLYMOE_ISA::experts {
 /// tile registers are not renamed far ahead: so prefetches are spread out, and the hardware fetches every second line.
 inline constexpr microkernel::PrefetchPlan few_rows_plan{.blocks_ahead = 2, .together = 8, .stride = 1};
 inline constexpr microkernel::PrefetchPlan many_rows_plan{.blocks_ahead = 2, .together = 2, .stride = 2};
-
-template <class Microkernel, class Codec>
-inline constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;
-
-template <class Codec>
-inline constexpr std::int64_t own_tail_floats = layout::panel_columns*(Codec::has_column_scales ? 2 : 1);
 
 inline void prefetch_tail(const Product& product, std::int64_t panel) noexcept {
   const float* const tail = product.tails + panel * product.tail_floats;
@@ -69,6 +64,7 @@ bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] c
 #if defined(POLYMOE_HAS_DIGIT_PRODUCTS)
   if constexpr (layout::IntegerCodec<Codec>) {
     using Integers = typename Codec::Integers;
+    static_assert(Integers::most_rows <= DigitRows::most_rows);
     const std::int64_t rows = product.blocks.rows;
     // Finished sums and the digits share the memory for sums.
     constexpr std::int64_t first_digit = 4096;
@@ -111,68 +107,81 @@ void add_scaled(const microkernel::RowBlocks& blocks, const std::byte* sums, con
   }
 }
 
-/// Up to 32 rows, whose sums never leave the registers, times weights that need no unpacking or are unpacked as they are
-/// read; where a record has one set of scales, they multiply its sums. False where the microkernel cannot do that.
+/// What a microkernel multiplies in one call: all K of up to 32 rows.
+inline microkernel::Block whole_block(const Product& product, std::byte* sums) noexcept {
+  microkernel::Block block;
+  block.activations = product.activations;
+  block.next_rows = product.blocks.blocks == 2 ? product.blocks.next_block(0, product.steps) : 0;
+  block.height = product.blocks.height;
+  block.steps = product.steps;
+  block.sums = sums;
+  return block;
+}
+
+/// Whether a microkernel takes weights that are unpacked as it reads them.
+template <class Microkernel, class Weights>
+concept UnpacksAsItReads = requires(const microkernel::Block& block, Weights& weights,
+                                    microkernel::Prefetcher& prefetcher) {
+  Microkernel::template multiply<false>(block, weights, prefetcher);
+};
+
+/// Up to 32 rows times weights of records that have one set of scales each, which multiply the records' sums. False
+/// where that is not possible.
 template <class Microkernel, class Codec>
-bool multiply_in_one_call(const Product& product, const WorkerMemory<Microkernel>& memory,
-                          microkernel::Prefetcher& prefetcher) noexcept {
-  using microkernel::Block;
-  using Unpacked = UnpackedWeights<Records<Codec>, Microkernel::block_steps>;
-  constexpr bool unpacks_as_it_reads = requires(const Block& block, Unpacked& weights) {
-    Microkernel::template multiply<false>(block, weights, prefetcher);
-  };
-  if constexpr (Codec::is_direct || unpacks_as_it_reads) {
-    constexpr std::int64_t steps_of_record = experts::steps_of_record<Microkernel, Codec>;
-    const microkernel::RowBlocks& blocks = product.blocks;
-    Block block;
-    block.activations = product.activations;
-    block.next_rows = blocks.blocks == 2 ? blocks.next_block(0, product.steps) : 0;
-    block.height = blocks.height;
-    block.steps = product.steps;
-    block.sums = memory.sums;
-    const auto multiply = [&](std::int64_t panel, const std::byte* packed) {
-      if constexpr (Codec::is_direct) {
-        block.weights = packed;
-        Microkernel::template multiply<false>(block, prefetcher);
-      } else {
-        const float* const tail = product.tails + panel * product.tail_floats + own_tail_floats<Codec>;
-        Unpacked weights({packed, product.record, tail}, product.steps, memory.unpacked);
-        Microkernel::template multiply<false>(block, weights, prefetcher);
-      }
-    };
-    const auto multiply_unscaled = [&](std::int64_t, const std::byte* packed) {
-      if constexpr (layout::RecordScaledCodec<Codec>) {
-        using V = typename Microkernel::Vector;
-        UnpackedWeights<UnscaledRuns<Codec>, Microkernel::block_steps> weights({packed, product.record}, product.steps,
-                                                                               memory.unpacked);
-        Block of_record = block;
-        of_record.steps = steps_of_record;
-        of_record.sums = memory.sums + blocks.sums_bytes();
-        for (std::int64_t step = 0; step < product.steps; step += steps_of_record, packed += product.record.bytes) {
-          of_record.activations = block.activations + blocks.block_offset(0, step, product.steps);
-          Microkernel::template multiply<false>(of_record, weights, prefetcher);
-          alignas(64) float scales[layout::panel_columns];
-          Codec::record_scales(packed, product.record, scales);
-          add_scaled<V>(blocks, of_record.sums, scales, step == 0, reinterpret_cast<float*>(memory.sums));
-        }
-      }
-    };
-    constexpr std::int64_t prefetches = steps_of_record * Microkernel::prefetches_of_step;
-    const bool scales_sums = [&] {
-      if constexpr (layout::RecordScaledCodec<Codec>) {
-        return !product.batch_invariant && Codec::scales_records(product.record);
-      }
-      return false;
-    }();
-    if (scales_sums) {
-      multiply_whole_panels<Codec>(product, memory, prefetcher, prefetches, multiply_unscaled);
-    } else {
-      multiply_whole_panels<Codec>(product, memory, prefetcher, prefetches, multiply);
+bool multiply_unscaled([[maybe_unused]] const Product& product,
+                       [[maybe_unused]] const WorkerMemory<Microkernel>& memory,
+                       [[maybe_unused]] microkernel::Prefetcher& prefetcher) noexcept {
+  if constexpr (layout::RecordScaledCodec<Codec>) {
+    using V = typename Microkernel::Vector;
+    using Unpacked = UnpackedWeights<UnscaledRuns<Codec>, Microkernel::block_steps>;
+    if constexpr (UnpacksAsItReads<Microkernel, Unpacked>) {
+      if (product.batch_invariant || !Codec::scales_records(product.record)) return false;
+      constexpr std::int64_t steps = steps_of_record<Microkernel, Codec>;
+      const microkernel::RowBlocks& blocks = product.blocks;
+      microkernel::Block block = whole_block(product, memory.sums + blocks.sums_bytes());
+      block.steps = steps;
+      multiply_whole_panels<Codec>(
+          product, memory, prefetcher, steps * Microkernel::prefetches_of_step,
+          [&](std::int64_t, const std::byte* packed) {
+            Unpacked weights({packed, product.record}, product.steps, memory.unpacked);
+            for (std::int64_t step = 0; step < product.steps; step += steps, packed += product.record.bytes) {
+              block.activations = product.activations + blocks.block_offset(0, step, product.steps);
+              Microkernel::template multiply<false>(block, weights, prefetcher);
+              alignas(64) float scales[layout::panel_columns];
+              Codec::record_scales(packed, product.record, scales);
+              add_scaled<V>(blocks, block.sums, scales, step == 0, reinterpret_cast<float*>(memory.sums));
+            }
+          });
+      return true;
     }
-    return true;
-  } else {
-    return false;
   }
+  return false;
+}
+
+/// Up to 32 rows, whose sums never leave the registers, times weights that need no unpacking or are unpacked as they are
+/// read. False where the microkernel cannot do the latter.
+template <class Microkernel, class Codec>
+bool multiply_in_one_call([[maybe_unused]] const Product& product,
+                          [[maybe_unused]] const WorkerMemory<Microkernel>& memory,
+                          [[maybe_unused]] microkernel::Prefetcher& prefetcher) noexcept {
+  using Unpacked = UnpackedWeights<Records<Codec>, Microkernel::block_steps>;
+  if constexpr (Codec::is_direct || UnpacksAsItReads<Microkernel, Unpacked>) {
+    microkernel::Block block = whole_block(product, memory.sums);
+    multiply_whole_panels<Codec>(
+        product, memory, prefetcher, steps_of_record<Microkernel, Codec> * Microkernel::prefetches_of_step,
+        [&](std::int64_t panel, const std::byte* packed) {
+          if constexpr (Codec::is_direct) {
+            block.weights = packed;
+            Microkernel::template multiply<false>(block, prefetcher);
+          } else {
+            const float* const tail = product.tails + panel * product.tail_floats + layout::own_tail_floats<Codec>;
+            Unpacked weights({packed, product.record, tail}, product.steps, memory.unpacked);
+            Microkernel::template multiply<false>(block, weights, prefetcher);
+          }
+        });
+    return true;
+  }
+  return false;
 }
 
 /// Any number of rows, block by block of K.
@@ -215,7 +224,7 @@ void multiply_blocks(const Product& product, const WorkerMemory<Microkernel>& me
       const std::int64_t now = std::min(records, records_at_once);
       const std::byte* weights = packed;
       if constexpr (!Codec::is_direct) {
-        const float* const tail = product.tails + cursor.panel() * product.tail_floats + own_tail_floats<Codec>;
+        const float* const tail = product.tails + cursor.panel() * product.tail_floats + layout::own_tail_floats<Codec>;
         Codec::unpack(packed, now, product.record, tail, memory.unpacked);
         weights = memory.unpacked;
       }
@@ -258,6 +267,7 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
                      microkernel::Prefetcher& prefetcher) noexcept {
   if (product.blocks.in_one_call()) {
     if (multiply_digits<Microkernel, Codec>(product, memory, prefetcher)) return;
+    if (multiply_unscaled<Microkernel, Codec>(product, memory, prefetcher)) return;
     if (multiply_in_one_call<Microkernel, Codec>(product, memory, prefetcher)) return;
   }
   multiply_blocks<Microkernel, Codec>(product, memory, prefetcher);

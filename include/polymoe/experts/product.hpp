@@ -78,15 +78,17 @@ struct WorkerMemory {
 /// K, each of which serves a group of panels.
 inline constexpr std::int64_t resident_activation_bytes = 1280 * 1024;
 
+template <class Microkernel, class Codec>
+inline constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;
+
 /// The order in which a run of panels is read for `blocks` of rows.
 template <class Microkernel, class Codec>
 microkernel::WeightStream weight_stream(const layout::PanelMatrix& matrix, const std::byte* expert,
                                         std::int64_t first_panel, std::int64_t panels,
                                         const microkernel::RowBlocks& blocks) noexcept {
-  constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;
   const bool one_call = blocks.in_one_call();
-  const std::int64_t records =
-      one_call ? microkernel::stream_block_bytes / matrix.record.bytes : Microkernel::block_steps / steps_of_record;
+  const std::int64_t records = one_call ? microkernel::stream_block_bytes / matrix.record.bytes
+                                        : Microkernel::block_steps / steps_of_record<Microkernel, Codec>;
   const std::int64_t steps = matrix.depth / microkernel::step_k<typename Microkernel::Element>;
   const bool resident = blocks.bytes(steps) <= resident_activation_bytes;
   const std::int64_t group =

@@ -9,13 +9,13 @@
 #include <immintrin.h>
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
 #include "polymoe/numeric/e4m3.hpp"
+#include "polymoe/numeric/exponent.hpp"
 
 // Pieces of AVX-512 code that make bf16 weights of codes. What an instruction occupies on a Sapphire Rapids core, of
 // the two ports 0 and 5 (measured): vpermb, vpshufb, vptestm, unpacking, byte-to-dword 5; vpermw 0 and 5; vpermi2b 5
@@ -67,6 +67,36 @@ template <class LookUp>
       store(out + 64, _mm512_subs_epi16(_mm512_unpackhi_epi8(low, high), missing));
     }
   }
+}
+
+/// Words by code, as the low bytes and the high ones that instructions look up.
+template <std::size_t count>
+struct WordBytes {
+  alignas(64) std::array<std::uint8_t, count> low{};
+  alignas(64) std::array<std::uint8_t, count> high{};
+
+  /// word_of(code) is of 16 bits.
+  template <class WordOf>
+  static constexpr WordBytes of(WordOf word_of) {
+    WordBytes bytes;
+    for (std::size_t code = 0; code < count; ++code) {
+      const std::uint16_t word = word_of(static_cast<std::uint8_t>(code));
+      bytes.low[code] = static_cast<std::uint8_t>(word & 0xFFU);
+      bytes.high[code] = static_cast<std::uint8_t>(word >> 8);
+    }
+    return bytes;
+  }
+};
+
+/// The same with the words of a table.
+[[gnu::always_inline]] inline void look_up_nibbles(const std::byte* codes, std::int64_t rows, __m512i missing,
+                                                   std::byte* out, const WordBytes<16>& words) noexcept {
+  const __m512i low_bytes = four_times(words.low);
+  const __m512i high_bytes = four_times(words.high);
+  unpack_nibbles(codes, rows, missing, out, [&](__m512i code, __m512i& low, __m512i& high) {
+    low = _mm512_permutexvar_epi8(code, low_bytes);
+    high = _mm512_permutexvar_epi8(code, high_bytes);
+  });
 }
 
 inline constexpr float e2m1_zero = 12.0F;
@@ -138,6 +168,13 @@ struct RowScales {
   return (__m512i)_mm512_cvtne2ps_pbh(last, first);
 }
 
+/// `count` bytes of int8, a multiple of 32, as bf16: exact.
+inline void unpack_int8(const std::byte* codes, std::int64_t count, std::byte* out) noexcept {
+  for (const std::byte* const end = codes + count; codes < end; codes += 32, out += 64) {
+    store(out, to_bf16(load_int8(codes), load_int8(codes + 16)));
+  }
+}
+
 /// A table of 128 words, as bytes: what vpermi2b looks up.
 struct ByteTable {
   __m512i low[2];
@@ -151,9 +188,9 @@ struct ByteTable {
             {_mm512_permutex2var_epi8(words[0], odd, words[1]), _mm512_permutex2var_epi8(words[2], odd, words[3])}};
   }
 
-  /// Of 128 low bytes and 128 high ones.
-  static ByteTable of(const std::uint8_t* low, const std::uint8_t* high) noexcept {
-    return {{load(low), load(low + 64)}, {load(high), load(high + 64)}};
+  static ByteTable of(const WordBytes<128>& words) noexcept {
+    return {{load(words.low.data()), load(words.low.data() + 64)},
+            {load(words.high.data()), load(words.high.data() + 64)}};
   }
 
   /// The words of 64 sign-and-magnitude codes: of the even ones and of the odd ones.
@@ -185,24 +222,9 @@ alignas(64) inline constexpr std::array<std::uint16_t, 128> e4m3_words = [] {
 
 /// e4m3's 128 magnitudes times 2^power; NaN is 0.
 template <std::int32_t power>
-struct E4m3Bytes {
-  alignas(64) std::array<std::uint8_t, 128> low{};
-  alignas(64) std::array<std::uint8_t, 128> high{};
-
-  static constexpr E4m3Bytes all() {
-    constexpr float factor = std::bit_cast<float>(static_cast<std::uint32_t>(127 + power) << 23);
-    E4m3Bytes bytes;
-    for (std::uint8_t code = 0; code < 127; ++code) {
-      const std::uint16_t word = bf16(e4m3_decode(code) * factor).bits;
-      bytes.low[code] = static_cast<std::uint8_t>(word & 0xFF);
-      bytes.high[code] = static_cast<std::uint8_t>(word >> 8);
-    }
-    return bytes;
-  }
-};
-
-template <std::int32_t power>
-inline constexpr E4m3Bytes<power> e4m3_bytes = E4m3Bytes<power>::all();
+inline constexpr auto e4m3_bytes = WordBytes<128>::of([](std::uint8_t code) -> std::uint16_t {
+  return code == 127 ? 0 : bf16(e4m3_decode(code) * power_of_two(power)).bits;
+});
 
 /// A constant that stays in a register. GCC would rather make it anew in a loop, on port 5.
 [[gnu::always_inline]] inline __m512i in_register(__m512i value) noexcept {
@@ -237,7 +259,7 @@ class E4m3Unpacker {
           store(out + 256 + i * 64, _mm512_add_epi16(sign_and_magnitude(four[i], odd_), addend));
         }
       } else {
-        const ByteTable table = ByteTable::of(e4m3_bytes<power>.low.data(), e4m3_bytes<power>.high.data());
+        const ByteTable table = ByteTable::of(e4m3_bytes<power>);
 #pragma GCC unroll 4
         for (std::int64_t i = 0; i < 4; ++i) {
           __m512i even;

@@ -93,10 +93,7 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
   static void unpack_bf16(const std::byte* packed, std::int64_t records, std::byte* out) noexcept {
 #if defined(POLYMOE_HAS_AVX512_CODES)
     if constexpr (number == QuantElement::i8) {
-      const std::byte* const end = packed + records * run_codes;
-      for (; packed < end; packed += 32, out += 64) {
-        avx512::store(out, avx512::to_bf16(avx512::load_int8(packed), avx512::load_int8(packed + 16)));
-      }
+      avx512::unpack_int8(packed, records * run_codes, out);
     } else {
       avx512::unpack_e4m3(packed, records * (run_codes / 64), out);
     }

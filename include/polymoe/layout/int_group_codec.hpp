@@ -292,10 +292,7 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
       unpack_integers(codes, out);
       unpack_integers(codes + code_bytes / 2, out + 1024);
     } else {
-      for (std::int64_t row = 0; row < 32; ++row) {
-        const std::byte* const of_row = codes + row * 32;
-        avx512::store(out + row * 64, avx512::to_bf16(avx512::load_int8(of_row), avx512::load_int8(of_row + 16)));
-      }
+      avx512::unpack_int8(codes, run_codes, out);
     }
   }
   static void record_scales(const std::byte* packed, const RecordShape& shape, float* scales) noexcept {
@@ -397,12 +394,7 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
 
   /// int4 codes less 8.
   [[gnu::always_inline]] static void unpack_integers(const std::byte* codes, std::byte* out) noexcept {
-    const __m512i low_bytes = avx512::four_times(tables.integer_low);
-    const __m512i high_bytes = avx512::four_times(tables.integer_high);
-    avx512::unpack_nibbles(codes, 16, _mm512_setzero_si512(), out, [&](__m512i code, __m512i& low, __m512i& high) {
-      low = _mm512_permutexvar_epi8(code, low_bytes);
-      high = _mm512_permutexvar_epi8(code, high_bytes);
-    });
+    avx512::look_up_nibbles(codes, 16, _mm512_setzero_si512(), out, integer_words);
   }
 
   // A code less 8 is +-{1, 1.25, 1.5, 1.75} * 2^x or 0. Of each of the four products with the scales of 16 columns,
@@ -449,18 +441,19 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     __m512i missing_;
   };
 
+  static constexpr std::uint16_t word_of_integer(std::uint8_t code) {
+    return bf16(static_cast<float>(code) - static_cast<float>(symmetric_zero)).bits;
+  }
+  static constexpr auto integer_words = avx512::WordBytes<16>::of(word_of_integer);
+
   struct Tables {
-    alignas(16) std::array<std::uint8_t, 16> integer_low{};
-    alignas(16) std::array<std::uint8_t, 16> integer_high{};
     alignas(16) std::array<std::uint8_t, 16> factor{};        ///< 16 * the index of the factor | lowest bit of x * 128
     alignas(16) std::array<std::uint8_t, 16> product_high{};  ///< sign | upper bits of `top` and x
   };
   static constexpr Tables tables = [] {
     Tables made;
     for (unsigned code = 0; code < 16; ++code) {
-      const unsigned word = bf16(static_cast<float>(code) - 8.0F).bits;
-      made.integer_low[code] = static_cast<std::uint8_t>(word & 0xFFU);
-      made.integer_high[code] = static_cast<std::uint8_t>(word >> 8);
+      const unsigned word = word_of_integer(static_cast<std::uint8_t>(code));
       const unsigned sign = word & 0x8000U;
       const unsigned exponent = code == 8 ? 0 : (word >> 7 & 0xFFU) - 127U;
       const unsigned factor = code == 8 ? 0 : word >> 5 & 3U;

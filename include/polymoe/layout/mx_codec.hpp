@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +17,7 @@
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
+#include "polymoe/numeric/exponent.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -198,34 +198,15 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
 
   /// What avx512::E4m3Unpacker is, for e2m1.
   struct Fp4Unpacker {
-    __m512i low_bytes = avx512::four_times(fp4_bytes.low);
-    __m512i high_bytes = avx512::four_times(fp4_bytes.high);
-
-    [[gnu::always_inline]] void unpack(const std::byte* codes, std::int64_t vectors, __m512i missing,
-                                       std::byte* out) const noexcept {
-      avx512::unpack_nibbles(codes, 2 * vectors, missing, out, [&](__m512i code, __m512i& low, __m512i& high) {
-        low = _mm512_permutexvar_epi8(code, low_bytes);
-        high = _mm512_permutexvar_epi8(code, high_bytes);
-      });
+    [[gnu::always_inline]] static void unpack(const std::byte* codes, std::int64_t vectors, __m512i missing,
+                                              std::byte* out) noexcept {
+      avx512::look_up_nibbles(codes, 2 * vectors, missing, out, fp4_words);
     }
   };
-
-  static constexpr float factor = std::bit_cast<float>(static_cast<std::uint32_t>(127 + highest) << 23);
 
   /// e2m1's codes times 2^highest.
-  struct Fp4Bytes {
-    alignas(16) std::array<std::uint8_t, 16> low{};
-    alignas(16) std::array<std::uint8_t, 16> high{};
-  };
-  static constexpr Fp4Bytes fp4_bytes = [] {
-    Fp4Bytes bytes;
-    for (std::uint8_t code = 0; code < 16; ++code) {
-      const std::uint16_t word = bf16(e2m1_decode(code) * factor).bits;
-      bytes.low[code] = static_cast<std::uint8_t>(word & 0xFF);
-      bytes.high[code] = static_cast<std::uint8_t>(word >> 8);
-    }
-    return bytes;
-  }();
+  static constexpr auto fp4_words =
+      avx512::WordBytes<16>::of([](std::uint8_t code) { return bf16(e2m1_decode(code) * power_of_two(highest)).bits; });
 #endif
 };
 

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <limits>
 #include <span>
 
+#include "polymoe/numeric/exponent.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -45,7 +45,7 @@ struct MxScales {
     for (const std::uint8_t code : scale_codes(matrix, row)) {
       if (code == nan_code) return std::numeric_limits<float>::quiet_NaN();
     }
-    return power(moved_by(matrix, row));
+    return power_of_two(moved_by(matrix, row));
   }
 
   /// The step of a scale code in a column that is moved by `moved`.
@@ -55,14 +55,9 @@ struct MxScales {
   static constexpr bool is_step(std::int32_t step) noexcept { return step >= 0 && step <= highest - lowest; }
 
   /// What a step makes of a number.
-  static constexpr float scale(std::int32_t step) noexcept { return power(highest - step); }
+  static constexpr float scale(std::int32_t step) noexcept { return power_of_two(highest - step); }
 
   static constexpr std::int32_t nan_code = 255;
-
- private:
-  static constexpr float power(std::int32_t exponent) noexcept {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(127 + exponent) << 23);
-  }
 };
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

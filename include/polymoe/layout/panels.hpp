@@ -86,6 +86,10 @@ concept RecordScaledCodec = Codec<C> &&
   { C::record_scales(packed, shape, scales) } -> std::same_as<void>;   // of a record: [32]
 };
 
+/// Biases and column scales, with which a panel's tail begins.
+template <Codec C>
+inline constexpr std::int64_t own_tail_floats = panel_columns*(C::has_column_scales ? 2 : 1);
+
 /// Sizes and places of one product's panels within an expert.
 struct PanelMatrix {
   RecordShape record{};
@@ -168,11 +172,8 @@ struct Panels {
             .depth = records * codec::record_k,
             .panels = panels,
             .panel_bytes = records * record.bytes,
-            .tail_floats = own_tail_floats + record.tail_floats};
+            .tail_floats = own_tail_floats<codec> + record.tail_floats};
   }
-
-  /// Biases and column scales.
-  static constexpr std::int64_t own_tail_floats = panel_columns * (codec::has_column_scales ? 2 : 1);
 
   static constexpr std::int64_t tails_bytes(const PanelMatrix& matrix) {
     return matrix.panels * matrix.tail_floats * static_cast<std::int64_t>(sizeof(float));
@@ -212,7 +213,7 @@ struct Panels {
         tail[rows.size() + column] = row < 0 ? 0.0F : codec::column_scale(matrix, place.record, row);
       }
     }
-    codec::pack_tail(tail + own_tail_floats, place.record, matrix, rows);
+    codec::pack_tail(tail + own_tail_floats<codec>, place.record, matrix, rows);
   }
 };
 

@@ -104,16 +104,19 @@ struct DigitProducts {
         }
       }
     }
+    float row_sum[rows];
+    for (int row = 0; row < rows; ++row) {
+      row_sum[row] = row_sums[row * sums_stride];
+      for (std::int64_t i = 1; i < runs_of_group; ++i) row_sum[row] += row_sums[row * sums_stride + i];
+    }
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
       const __m512 scale = integers.scale(run, part, half);
       const __m512 zero = integers.zero(run, part, half);
 #pragma GCC unroll 4
       for (int row = 0; row < rows; ++row) {
-        float of_group = row_sums[row * sums_stride];
-        for (std::int64_t i = 1; i < runs_of_group; ++i) of_group += row_sums[row * sums_stride + i];
         const auto number = [&](int digit) { return _mm512_cvtepi32_ps(sums[half][digit][row]); };
-        __m512 value = _mm512_mul_ps(zero, _mm512_set1_ps(of_group));
+        __m512 value = _mm512_mul_ps(zero, _mm512_set1_ps(row_sum[row]));
         value = _mm512_fmsub_ps(number(2), _mm512_set1_ps(0x1p-22F), value);
         value = _mm512_fmadd_ps(number(1), _mm512_set1_ps(0x1p-14F), value);
         value = _mm512_fmadd_ps(number(0), _mm512_set1_ps(0x1p-6F), value);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "polymoe/layout/panels.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
 // How packed weights are read, and prefetched, by one thread.
@@ -19,12 +20,11 @@ namespace polymoe::inline POLYMOE_ISA::microkernel {
 
 /// Bytes of a block of weights that the interleaved prefetch works best with: eight pages.
 inline constexpr std::int64_t stream_block_bytes = 32 * 1024;
-inline constexpr std::int64_t page_bytes = 4096;
 
 /// Bytes of its page before `address`. The hardware follows a run of lines within a page, so what begins amid one is
 /// fetched from the page's begin on: a third faster than piece after piece that straddle pages.
 inline std::int64_t bytes_before(const std::byte* address) noexcept {
-  return static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(address) % page_bytes);
+  return static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(address) % layout::page_bytes);
 }
 
 /// The order in which a run of panels is read: `group` panels at a time; in a group one block of K after the other,
@@ -138,12 +138,12 @@ class Prefetcher {
     if (lines_ == 0) take_block();
     if (lines_ == nothing_left) return;
     if (together_ == 8 && pages_ == 8) {
-      for (std::int64_t p = 0; p < 8; ++p) __builtin_prefetch(at_ + p * page_bytes, 0, 2);
+      for (std::int64_t p = 0; p < 8; ++p) __builtin_prefetch(at_ + p * layout::page_bytes, 0, 2);
       end_row();
       return;
     }
     for (std::int64_t i = 0; i < together_ && lines_ > 0; ++i) {
-      __builtin_prefetch(at_ + page_ * page_bytes, 0, 2);
+      __builtin_prefetch(at_ + page_ * layout::page_bytes, 0, 2);
       if (++page_ == pages_) end_row();
     }
   }
@@ -169,8 +169,8 @@ class Prefetcher {
     const std::int64_t before = bytes_before(ahead_.address());
     at_ = ahead_.address() - before;
     const std::int64_t bytes = before + ahead_.bytes();
-    pages_ = (bytes + page_bytes - 1) / page_bytes;
-    lines_ = (std::min(bytes, page_bytes) / line + stride_ - 1) / stride_;
+    pages_ = (bytes + layout::page_bytes - 1) / layout::page_bytes;
+    lines_ = (std::min(bytes, layout::page_bytes) / line + stride_ - 1) / stride_;
     ahead_.next();
   }
 
