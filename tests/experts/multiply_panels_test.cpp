@@ -95,8 +95,8 @@ class PanelProduct {
 
   std::int64_t columns() const { return panels_ * layout::panel_columns; }
 
-  /// Sums times column scales, [rows][columns()].
-  std::vector<float> multiply(const Rows& rows, bool batch_invariant = false) {
+  /// Sums times column scales, [rows][columns()]; `finished_panels` at once, or fewer.
+  std::vector<float> multiply(const Rows& rows, bool batch_invariant = false, std::int64_t finished_panels = 1) {
     const microkernel::RowBlocks blocks(rows.count);
     const Workspace activations(static_cast<std::size_t>(blocks.bytes(steps())));
     store(rows, blocks, activations.data());
@@ -111,7 +111,7 @@ class PanelProduct {
     product.batch_invariant = batch_invariant;
     std::vector<float> values(static_cast<std::size_t>(rows.count * columns()), NAN);
     const Result result{*this, values.data()};
-    product.finish = {&result, &Result::finish};
+    product.finish = {&result, &Result::finish, finished_panels};
     typename Microkernel::Session session;
     session.set_height(blocks.height);
     microkernel::Prefetcher prefetcher;
@@ -160,12 +160,14 @@ class PanelProduct {
 
     static void finish(const void* context, const experts::PanelSums& sums) noexcept {
       const auto& self = *static_cast<const Result*>(context);
-      const float* const scales = self.product.tail(sums.panel) + layout::panel_columns;
-      sums.for_rows([&](std::int64_t row, std::int64_t, std::int64_t, const float* left, const float* right) {
-        float* const to = self.values + row * self.product.columns() + sums.panel * layout::panel_columns;
-        for (std::int64_t column = 0; column < layout::panel_columns; ++column) {
-          const float sum = column < 16 ? left[column] : right[column - 16];
-          to[column] = Codec::has_column_scales ? sum * scales[column] : sum;
+      sums.for_rows([&](std::int64_t row, std::int64_t offset) {
+        for (std::int64_t panel = 0; panel < sums.panels; ++panel) {
+          const float* const scales = self.product.tail(sums.panel + panel) + layout::panel_columns;
+          float* const to = self.values + row * self.product.columns() + (sums.panel + panel) * layout::panel_columns;
+          for (std::int64_t column = 0; column < layout::panel_columns; ++column) {
+            const float sum = column < 16 ? sums.left(panel, offset)[column] : sums.right(panel, offset)[column - 16];
+            to[column] = Codec::has_column_scales ? sum * scales[column] : sum;
+          }
         }
       });
     }
@@ -322,6 +324,22 @@ TYPED_TEST(MultiplyPanels, gives_products_of_exact_weights_for_every_key_and_sha
         const std::vector<float> found = product.multiply(rows.first(count));
         EXPECT_LT(distance(found.data(), expected.data(), count * product.columns()), product.bound(count))
             << count << " rows";
+      }
+    });
+  }
+}
+
+TYPED_TEST(MultiplyPanels, gives_the_same_bits_however_many_panels_are_finished_at_once) {
+  // 320 rows of 2080 columns are more than stay in L2: panels come in groups.
+  for (const std::int64_t columns : {96, 2080}) {
+    for_each_key<TypeParam>(columns, some_groups, [](auto& product, std::int64_t depth) {
+      const Rows rows = random_rows(330, depth);
+      for (const std::int64_t count : {3, 17, 40, 330}) {
+        const Rows some = rows.first(count);
+        const std::vector<float> expected = product.multiply(some);
+        for (const std::int64_t panels : {2, 3, 8}) {
+          EXPECT_EQ(product.multiply(some, false, panels), expected) << count << " rows, " << panels << " panels";
+        }
       }
     });
   }

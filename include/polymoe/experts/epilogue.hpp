@@ -69,20 +69,19 @@ void store_row(const MutableTokensView& out, std::int64_t row, std::int64_t colu
   });
 }
 
-/// Where the intermediate's value `column` of a row stands: as an operand of the second product, rounded once to the
-/// element type, ...
+/// Where the intermediate's value `column` of a block's first row stands; the next row's is 64 bytes further. As an
+/// operand of the second product, rounded once to the element type, ...
 template <class Element_>
 struct PlaceInOperand {
   using Element = Element_;
   std::byte* intermediate;
   std::int64_t steps;  ///< K steps of the second product
 
-  /// Row `i` of block `block`, which is row `row` of the chunk.
-  Element* operator()(const microkernel::RowBlocks& blocks, std::int64_t block, std::int64_t i, std::int64_t,
+  Element* operator()(const microkernel::RowBlocks& blocks, std::int64_t block, std::int64_t,
                       std::int64_t column) const noexcept {
     constexpr std::int64_t of_step = microkernel::step_k<Element>;
     std::byte* const step = intermediate + blocks.block_offset(block, column / of_step, steps);
-    return reinterpret_cast<Element*>(step + i * microkernel::row_step_bytes) + column % of_step;
+    return reinterpret_cast<Element*>(step) + column % of_step;
   }
 };
 
@@ -93,9 +92,9 @@ struct PlaceInRuns {
   float* first;
   std::int64_t run_stride;
 
-  float* operator()(const microkernel::RowBlocks&, std::int64_t, std::int64_t, std::int64_t row,
+  float* operator()(const microkernel::RowBlocks&, std::int64_t, std::int64_t first_row,
                     std::int64_t column) const noexcept {
-    return first + column / microkernel::tile_columns * run_stride + row * microkernel::tile_columns +
+    return first + column / microkernel::tile_columns * run_stride + first_row * microkernel::tile_columns +
            column % microkernel::tile_columns;
   }
 };
@@ -115,22 +114,29 @@ struct Activate {
 
   static void finish(const void* context, const PanelSums& sums) noexcept {
     const auto& self = *static_cast<const Activate*>(context);
-    const float* const tail = self.tails.of(sums.panel);
     constexpr std::int64_t values = Functor::gated ? layout::panel_columns / 2 : layout::panel_columns;
+    constexpr std::int64_t of_row = microkernel::row_step_bytes / std::int64_t{sizeof(Element)};
+    const float* const tail = self.tails.of(sums.panel);
     const std::int64_t first = sums.panel * values;
-    sums.for_rows([&](std::int64_t row, std::int64_t block, std::int64_t i, const float* left, const float* right) {
-      const float scale = self.row_scales != nullptr ? self.row_scales[row]
-                          : self.weight_on_input     ? self.rows[row].weight
-                                                     : 1.0F;
-      const auto place = [&](std::int64_t column) { return self.intermediate(sums.blocks, block, i, row, column); };
-      if constexpr (Functor::gated) {
-        self.gated_row(left, right, tail, scale, place(first));
-      } else {
-        self.plain_row(left, tail, scale, place(first));
-        self.plain_row(right, tail + microkernel::tile_columns, scale, place(first + microkernel::tile_columns));
+    sums.for_blocks([&](std::int64_t block, std::int64_t first_row, std::int64_t rows, std::int64_t offset) {
+      Element* out = self.intermediate(sums.blocks, block, first_row, first);
+      [[maybe_unused]] Element* out_of_second_half =
+          self.intermediate(sums.blocks, block, first_row, first + microkernel::tile_columns);
+      for (std::int64_t i = 0; i < rows; ++i, offset += microkernel::row_step_bytes, out += of_row) {
+        const float scale = self.row_scales != nullptr ? self.row_scales[first_row + i]
+                            : self.weight_on_input     ? self.rows[first_row + i].weight
+                                                       : 1.0F;
+        if constexpr (Functor::gated) {
+          self.gated_row(sums.left(0, offset), sums.right(0, offset), tail, scale, out);
+        } else {
+          self.plain_row(sums.left(0, offset), tail, scale, out);
+          self.plain_row(sums.right(0, offset), tail + microkernel::tile_columns, scale,
+                         out_of_second_half + i * of_row);
+        }
       }
       for (std::int64_t column = self.intermediate_size; column < first + values; ++column) {
-        *place(column) = Element(0.0F);
+        Element* const padding = self.intermediate(sums.blocks, block, first_row, column);
+        for (std::int64_t i = 0; i < rows; ++i) padding[i * of_row] = Element(0.0F);
       }
     });
   }
@@ -143,18 +149,39 @@ struct Activate {
       const float* const up_tail = tail + microkernel::tile_columns + column;
       if (tails.has_scales) u = u * vector::load<V>(up_tail + layout::panel_columns);
       u = u * V(scale) + vector::load<V>(up_tail);
-      vector::store(out + column, functor.apply(g, u));
+      vector::store_operand(out + column, functor.apply(g, u));
     });
   }
 
   [[gnu::always_inline]] void plain_row(const float* sums, const float* tail, float scale,
                                         Element* out) const noexcept {
     finish_sums<V, Sum>(sums, tail, tails.has_scales, scale,
-                        [&](std::int64_t column, V z) { vector::store(out + column, functor.apply(z)); });
+                        [&](std::int64_t column, V z) { vector::store_operand(out + column, functor.apply(z)); });
   }
 };
 
-/// The second product's end where every slot has a place of its own: c * (sum + b2).
+/// Rows of the second product's results are anywhere: so many panels, at most, are finished at once, ...
+inline constexpr std::int64_t scattered_panels = 8;
+/// ... and places are fetched so many rows ahead.
+inline constexpr std::int64_t rows_ahead = 4;
+
+/// Calls f(column, value) for what row `offset` of all panels makes of the second product: c * (sum + b2).
+template <class V, class Sum, class F>
+[[gnu::always_inline]] inline void for_results(const PanelSums& sums, const PanelTails& tails, std::int64_t offset,
+                                               float scale, float weight, F f) noexcept {
+  const V c(weight);
+  for (std::int64_t panel = 0; panel < sums.panels; ++panel) {
+    const float* const tail = tails.of(sums.panel + panel);
+    for (std::int64_t half = 0; half < 2; ++half) {
+      const std::int64_t first = panel * layout::panel_columns + half * microkernel::tile_columns;
+      finish_sums<V, Sum>(half == 0 ? sums.left(panel, offset) : sums.right(panel, offset),
+                          tail + half * microkernel::tile_columns, tails.has_scales, scale,
+                          [&](std::int64_t column, V y) { f(first + column, c * y); });
+    }
+  }
+}
+
+/// The second product's end where every slot has a place of its own.
 template <class V, class Sum>
 struct FillSlots {
   PanelTails tails;
@@ -166,17 +193,13 @@ struct FillSlots {
 
   static void finish(const void* context, const PanelSums& sums) noexcept {
     const auto& self = *static_cast<const FillSlots*>(context);
-    const float* const tail = self.tails.of(sums.panel);
-    sums.for_rows([&](std::int64_t row, std::int64_t, std::int64_t, const float* left, const float* right) {
+    const std::int64_t first = sums.panel * layout::panel_columns;
+    sums.for_rows([&](std::int64_t row, std::int64_t offset) {
       const RoutedRow& routed = self.rows[row];
-      const V weight(self.weight_on_input ? 1.0F : routed.weight);
       const float scale = self.row_scales != nullptr ? self.row_scales[row] : 1.0F;
-      float* const out = self.slots + routed.slot * self.stride + sums.panel * layout::panel_columns;
-      for (std::int64_t half = 0; half < 2; ++half) {
-        const std::int64_t offset = half * microkernel::tile_columns;
-        finish_sums<V, Sum>(half == 0 ? left : right, tail + offset, self.tails.has_scales, scale,
-                            [&](std::int64_t column, V y) { vector::store(out + offset + column, weight * y); });
-      }
+      float* const out = self.slots + routed.slot * self.stride + first;
+      for_results<V, Sum>(sums, self.tails, offset, scale, self.weight_on_input ? 1.0F : routed.weight,
+                          [&](std::int64_t column, V value) { vector::store(out + column, value); });
     });
   }
 };
@@ -195,34 +218,36 @@ struct AddToSums {
 
   static void finish(const void* context, const PanelSums& sums) noexcept {
     const auto& self = *static_cast<const AddToSums*>(context);
-    const float* const tail = self.tails.of(sums.panel);
     const std::int64_t first = sums.panel * layout::panel_columns;
-    sums.for_rows([&](std::int64_t row, std::int64_t, std::int64_t, const float* left, const float* right) {
+    const std::int64_t floats = sums.panels * layout::panel_columns;
+    for (std::int64_t row = 0; row < std::min(rows_ahead, sums.blocks.rows); ++row) self.fetch(row, first, floats);
+    sums.for_rows([&](std::int64_t row, std::int64_t offset) {
+      if (row + rows_ahead < sums.blocks.rows) self.fetch(row + rows_ahead, first, floats);
       const RoutedRow& routed = self.rows[row];
-      const V weight(self.weight_on_input ? 1.0F : routed.weight);
       const float scale = self.row_scales != nullptr ? self.row_scales[row] : 1.0F;
-      alignas(64) float finished[layout::panel_columns];
-      float* const sum =
-          self.sums_of_tokens + (routed.is_first && routed.is_last ? 0 : routed.token * self.stride + first);
+      const float weight = self.weight_on_input ? 1.0F : routed.weight;
+      float* const sum = self.sum_of(routed, first);
+      alignas(64) float finished[scattered_panels * layout::panel_columns];
       float* const to = routed.is_last ? finished : sum;
-      // Tokens of an expert are anywhere: their sums come from afar, and are needed two panels later.
-      for (std::int64_t line = 0; line < layout::panel_columns; line += 16) {
-        __builtin_prefetch(sum + 2 * layout::panel_columns + line, 0, 2);
-      }
-      for (std::int64_t half = 0; half < 2; ++half) {
-        const std::int64_t offset = half * microkernel::tile_columns;
-        finish_sums<V, Sum>(half == 0 ? left : right, tail + offset, self.tails.has_scales, scale,
-                            [&](std::int64_t column, V y) {
-                              V value = weight * y;
-                              if (!routed.is_first) value = vector::load<V>(sum + offset + column) + value;
-                              vector::store(to + offset + column, value);
-                            });
-      }
+      for_results<V, Sum>(sums, self.tails, offset, scale, weight, [&](std::int64_t column, V value) {
+        if (!routed.is_first) value = vector::load<V>(sum + column) + value;
+        vector::store(to + column, value);
+      });
       if (routed.is_last) {
-        const std::int64_t columns = std::min(layout::panel_columns, self.out.columns - first);
-        store_row<V>(self.out, routed.token, first, finished, columns);
+        store_row<V>(self.out, routed.token, first, finished, std::min(floats, self.out.columns - first));
       }
     });
+  }
+
+ private:
+  float* sum_of(const RoutedRow& routed, std::int64_t first) const noexcept {
+    return sums_of_tokens + (routed.is_first && routed.is_last ? 0 : routed.token * stride + first);
+  }
+
+  void fetch(std::int64_t row, std::int64_t first, std::int64_t floats) const noexcept {
+    if (rows[row].is_first) return;
+    const float* const sum = sum_of(rows[row], first);
+    for (std::int64_t line = 0; line < floats; line += 16) __builtin_prefetch(sum + line);
   }
 };
 

@@ -88,7 +88,7 @@ class GroupedCore {
   void batched(const BatchedArguments& arguments, std::byte* workspace, E& executor) const noexcept {
     Memory memory = cut(workspace, arguments.hidden_states.rows, executor.concurrency());
     memory.plan.sort(arguments);
-    Call call(*this, memory, arguments.out, arguments.hidden_states);
+    Call call(*this, memory, arguments.out, arguments.hidden_states, executor.concurrency());
     call.execute(executor, 0);
   }
 
@@ -124,7 +124,7 @@ class GroupedCore {
   template <Executor E>
   void run(const ModularArguments& arguments, Memory& memory, E& executor) const noexcept {
     memory.plan.sort(arguments, layer_);
-    Call call(*this, memory, arguments.out, arguments.hidden_states);
+    Call call(*this, memory, arguments.out, arguments.hidden_states, executor.concurrency());
     call.choice = &arguments;
     const std::int64_t tokens = arguments.hidden_states.rows;
     const std::int64_t reduce_parts =
@@ -146,10 +146,13 @@ class GroupedCore {
     float first_scale = 1.0F;  ///< of the whole matrix, where the activation key has one
     float second_scale = 1.0F;
     bool measuring = false;  ///< this pass only finds the greatest intermediate
-    bool has_codes;          ///< rows of hidden_states are in memory.codes
+    int workers;
+    bool holds;      ///< whole chunks' second products until the next first product is done
+    bool has_codes;  ///< rows of hidden_states are in memory.codes
     std::atomic<std::int64_t> next_ticket{0};
 
-    Call(const GroupedCore& experts, Memory& arrays, const MutableTokensView& output, const TokensView& input) noexcept
+    Call(const GroupedCore& experts, Memory& arrays, const MutableTokensView& output, const TokensView& input,
+         int concurrency) noexcept
         : self(experts),
           memory(arrays),
           out(output),
@@ -158,6 +161,8 @@ class GroupedCore {
           chained(!fills_slots && experts.sizes_.slots > 1),
           first_scale(experts.layer_.quant.w13_input_scale),
           second_scale(experts.layer_.quant.w2_input_scale),
+          workers(concurrency),
+          holds(chained && workers > 1),
           has_codes(experts.sizes_.shares_codes && input.rows >= least_shared_codes) {}
 
     template <Executor E>
@@ -210,7 +215,6 @@ class GroupedCore {
 
     template <Executor E>
     void pass(E& executor, std::int64_t reduce_parts) noexcept {
-      const int workers = executor.concurrency();
       memory.schedule.build(
           memory.plan, [this](const Chunk& chunk) { return cost(chunk); }, workers, memory.arena_count, reduce_parts,
           quantizes);
@@ -219,8 +223,18 @@ class GroupedCore {
                             [this](std::int64_t, int worker) { Worker(*this, worker).work(); });
     }
 
+    /// No unit of a chunk has to wait.
+    bool is_free(std::int64_t chunk) const noexcept {
+      return memory.chain[units() - 1].load(std::memory_order_acquire) >= chunk;
+    }
+
+    /// Pieces of the second product. Where chunks are chained, a worker begins a unit when the chunk before has left it:
+    /// few, so that results are written in long runs, but enough for all workers.
     std::int64_t units() const noexcept {
-      return chained ? std::min(Memory::chain_length, self.expert_.w2.panels) : self.expert_.w2.panels;
+      const std::int64_t panels = self.expert_.w2.panels;
+      if (!chained) return panels;
+      const std::int64_t long_runs = (panels + scattered_panels - 1) / scattered_panels;
+      return std::min({Memory::chain_length, panels, std::max<std::int64_t>(long_runs, 2 * std::int64_t{workers})});
     }
 
     ChunkCost cost(const Chunk& chunk) const noexcept {
@@ -261,6 +275,7 @@ class GroupedCore {
         has_drawn_ = false;
         perform(Ticket(next_));
       }
+      while (held_count_ > 0) finish_held();
     }
 
    private:
@@ -319,7 +334,15 @@ class GroupedCore {
                                                microkernel::RowBlocks(chunk.rows));
     }
 
+    /// A chunk of which only the second product is missing.
+    struct Held {
+      std::int64_t chunk = 0;
+      ChunkArrays at{};
+    };
+
     void perform(const Ticket& ticket) noexcept {
+      if (ticket.stage == Stage::whole && call_.holds) return perform_but_second(ticket);
+      while (held_count_ > 0) finish_held();
       if (ticket.stage == Stage::reduce) return reduce(ticket);
       Chunk& chunk = this->chunk(ticket);
       const microkernel::RowBlocks blocks(chunk.rows);
@@ -359,6 +382,39 @@ class GroupedCore {
           break;
         case Stage::reduce: break;
       }
+    }
+
+    /// Of a whole chunk, whose second product is held while chunks before it are not done: instead of waiting for them the
+    /// worker takes the next chunk. Who waits would end when that one ends for whom it waited, both would begin their
+    /// next chunks together, and wait again.
+    void perform_but_second(const Ticket& ticket) noexcept {
+      const Chunk& chunk = this->chunk(ticket);
+      const microkernel::RowBlocks blocks(chunk.rows);
+      session_.set_height(blocks.height);
+      ChunkArrays at = self_.sizes_.arrays(call_.memory.arena(chunk, index_), blocks);
+      const std::int64_t place = (first_held_ + held_count_) % places();
+      if (place > 0) self_.sizes_.move_second(at, call_.memory.held(index_, place - 1), blocks);
+      gather(chunk, blocks, at, 0, 1);
+      held_[place] = {ticket.chunk, at};
+      ++held_count_;
+      const bool likely_free = call_.is_free(oldest().chunk - 1);
+      first(chunk, blocks, at, 0, 1, likely_free ? w2_stream(oldest_chunk(), second_units(0, 1)) : following());
+      if constexpr (quantizes) quantize(blocks, at, 0, 1);
+      while (held_count_ == places() || (held_count_ > 0 && call_.is_free(oldest().chunk))) finish_held();
+    }
+
+    std::int64_t places() const noexcept { return call_.memory.held_places + 1; }
+    const Held& oldest() const noexcept { return held_[first_held_]; }
+    Chunk& oldest_chunk() const noexcept { return call_.memory.plan.chunk(oldest().chunk); }
+
+    void finish_held() noexcept {
+      Chunk& chunk = oldest_chunk();
+      const microkernel::RowBlocks blocks(chunk.rows);
+      session_.set_height(blocks.height);
+      second(oldest().chunk, chunk, blocks, oldest().at, 0, 1);
+      chunk.second_done.store(1, std::memory_order_release);
+      first_held_ = (first_held_ + 1) % places();
+      --held_count_;
     }
 
     void gather(const Chunk& chunk, const microkernel::RowBlocks& blocks, const ChunkArrays& at, std::int64_t part,
@@ -514,11 +570,11 @@ class GroupedCore {
       if (call_.fills_slots) {
         const FillSlots<V, Sum> end_of_panel{end_tails,  rows,    weight_on_input,
                                              row_scales, results, self_.sizes_.results_stride};
-        multiply({&end_of_panel, &FillSlots<V, Sum>::finish});
+        multiply({&end_of_panel, &FillSlots<V, Sum>::finish, scattered_panels});
       } else {
         const AddToSums<V, Sum> end_of_panel{
             end_tails, rows, weight_on_input, row_scales, results, self_.sizes_.results_stride, call_.out};
-        multiply({&end_of_panel, &AddToSums<V, Sum>::finish});
+        multiply({&end_of_panel, &AddToSums<V, Sum>::finish, scattered_panels});
       }
     }
 
@@ -550,6 +606,9 @@ class GroupedCore {
     microkernel::Prefetcher prefetcher_{};
     Schedule::Reader reader_;
     Ticket next_{};
+    Held held_[most_held + 1];  ///< a ring
+    std::int64_t first_held_ = 0;
+    std::int64_t held_count_ = 0;
     bool has_drawn_ = false;
     bool at_end_ = false;
   };

@@ -26,6 +26,9 @@ namespace polymoe::inline POLYMOE_ISA::experts {
 
 /// Bytes up to which every (token, expert) pair has a row of its own for its result.
 inline constexpr std::int64_t slots_limit = std::int64_t{32} << 20;
+/// Bytes for each worker's intermediates of chunks whose second products are to come, and how many are kept at most.
+inline constexpr std::int64_t held_limit = std::int64_t{3} << 19;
+inline constexpr std::int64_t most_held = 3;
 /// Bytes for activations of chunks that several workers share.
 inline constexpr std::int64_t arenas_limit = std::int64_t{16} << 20;
 
@@ -90,6 +93,19 @@ struct RowSizes {
     return (bytes + 63) / 64 * 64;
   }
 
+  /// Lets what the second product reads stand elsewhere.
+  void move_second(ChunkArrays& arrays, std::byte* place, const microkernel::RowBlocks& blocks) const noexcept {
+    arrays.intermediate = place;
+    arrays.intermediate_scales = reinterpret_cast<float*>(place + blocks.bytes(second_steps));
+  }
+
+  /// Room for what the second product reads of such a chunk.
+  std::int64_t held_bytes(std::int64_t rows) const noexcept {
+    const std::int64_t bytes =
+        rows * (second_steps * microkernel::row_step_bytes + (has_row_scales ? std::int64_t{sizeof(float)} : 0));
+    return (bytes + 63) / 64 * 64;
+  }
+
   ChunkArrays arrays(std::byte* arena, const microkernel::RowBlocks& blocks) const noexcept {
     ChunkArrays made{};
     made.activations = arena;
@@ -123,6 +139,7 @@ class Memory {
   std::atomic<std::int32_t>* chain = nullptr;  ///< [chain_length]: chunks that are done with a range of columns
   float* results = nullptr;                    ///< slots or sums
   std::int32_t arena_count = 0;                ///< arenas of chunks that several workers share
+  std::int64_t held_places = 0;                ///< of each worker
   float* worker_maxima = nullptr;              ///< for each worker the greatest magnitude that it met
   std::byte* codes = nullptr;                  ///< of all rows of hidden_states, in whole K steps
   float* code_scales = nullptr;
@@ -140,8 +157,11 @@ class Memory {
     chain = cutter.take<std::atomic<std::int32_t>>(size(chain_length));
     results = cutter.take<float>(size(sizes.results_bytes(tokens)) / sizeof(float));
 
-    arena_bytes_ = sizes.arena_bytes(microkernel::padded_rows_bound(std::min(slots, chunk_rows_limit)));
-    own_arenas_ = cutter.take<std::byte>(size((arena_bytes_ + OfWorker::apart) * concurrency));
+    const std::int64_t chunk_rows = microkernel::padded_rows_bound(std::min(slots, chunk_rows_limit));
+    arena_bytes_ = sizes.arena_bytes(chunk_rows);
+    held_bytes_ = sizes.held_bytes(chunk_rows);
+    held_places = std::clamp<std::int64_t>(held_limit / held_bytes_, 1, most_held);
+    own_arenas_ = cutter.take<std::byte>(size(own_stride() * concurrency));
     const std::int64_t shared_bytes = std::min(chunks * arena_bytes_, std::max(arenas_limit, 3 * arena_bytes_));
     arenas_ = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes_)));
     arena_count =
@@ -167,8 +187,11 @@ class Memory {
 
   /// Where the arrays of a chunk are: at the worker's own place where it does all of the chunk.
   std::byte* arena(const Chunk& chunk, std::int64_t worker) const noexcept {
-    return chunk.is_whole() ? own_arenas_ + worker * (arena_bytes_ + OfWorker::apart)
-                            : arenas_ + chunk.arena * arena_bytes_;
+    return chunk.is_whole() ? own_arenas_ + worker * own_stride() : arenas_ + chunk.arena * arena_bytes_;
+  }
+  /// Further places for what a worker's second products read, held_places of them.
+  std::byte* held(std::int64_t worker, std::int64_t place) const noexcept {
+    return own_arenas_ + worker * own_stride() + arena_bytes_ + place * held_bytes_;
   }
 
   OfWorker of_worker(std::int64_t worker) const noexcept {
@@ -186,9 +209,12 @@ class Memory {
   static constexpr std::int64_t sums_stride = OfWorker::sums_limit + OfWorker::apart;
   static constexpr std::int64_t unpacked_stride = OfWorker::unpacked_bytes + OfWorker::apart;
 
+  std::int64_t own_stride() const noexcept { return arena_bytes_ + held_places * held_bytes_ + OfWorker::apart; }
+
   std::byte* own_arenas_ = nullptr;  ///< for each worker
   std::byte* arenas_ = nullptr;      ///< [arena_count]
   std::int64_t arena_bytes_ = 0;
+  std::int64_t held_bytes_ = 0;
   std::byte* sums_ = nullptr;
   std::byte* unpacked_ = nullptr;
   float* rows_ = nullptr;

@@ -43,8 +43,7 @@ void multiply_whole_panels(const Product& product, const WorkerMemory<Microkerne
   for (std::int64_t panel = 0; panel < stream.panels; ++panel) {
     prefetch_tail(product, panel);
     multiply(panel, stream.first + panel * stream.panel_bytes);
-    product.finish.function(product.finish.context,
-                            {product.blocks, memory.sums, product.first_panel + panel, 0, 0, product.blocks.rows});
+    product.finish.function(product.finish.context, {product.blocks, memory.sums, product.first_panel + panel});
   }
 }
 
@@ -202,18 +201,22 @@ void multiply_blocks(const Product& product, const WorkerMemory<Microkernel>& me
                                            ? order.block_bytes / record_bytes
                                            : std::max<std::int64_t>(Microkernel::block_steps / steps_of_record, 1);
 
+  // Sums of the panels of a group, or of those that are finished at once.
+  const std::int64_t slots = order.group > 1 ? order.group : product.finish.panels;
+  const bool streams_activations = !activations_stay(blocks, product.steps);
+
   prefetcher.begin(order, product.next, calls > 1 ? many_rows_plan : few_rows_plan);
   prefetcher.pace(order.block_bytes, calls * steps_of_block * Microkernel::prefetches_of_step);
   for (StreamCursor cursor(order); !cursor.at_end(); cursor.next()) {
-    // A line off multiples of 4 KiB: sums must not alias the weights' loads.
-    std::byte* const panel_sums = memory.sums + cursor.panel_in_group() * (blocks.sums_bytes() + 64);
+    const std::int64_t slot = cursor.panel() % slots;
+    std::byte* const panel_sums = memory.sums + slot * sums_apart(blocks);
     if (cursor.block() == 0) prefetch_tail(product, cursor.panel());
     std::int64_t step = cursor.block() * steps_of_block;
     // Where activations are too many to stay in L2, those of the next block of K come while this one is multiplied, each
     // call and panel fetching a part.
     const std::byte* later = nullptr;
     std::int64_t later_bytes = 0;
-    if (order.group > 1) {
+    if (streams_activations) {
       const std::int64_t later_step = cursor.in_last_block() ? 0 : step + steps_of_block;
       later_bytes = (blocks.next_block(later_step, product.steps) / order.group + 63) / 64 * 64;
       later = product.activations + blocks.block_offset(0, later_step, product.steps) +
@@ -230,7 +233,6 @@ void multiply_blocks(const Product& product, const WorkerMemory<Microkernel>& me
       }
       records -= now;
       packed += now * record_bytes;
-      const bool is_last = cursor.in_last_block() && records == 0;
       for (std::int64_t call = 0; call < calls; ++call) {
         Block block;
         block.activations = product.activations + blocks.block_offset(call * at_a_time, step, product.steps);
@@ -248,16 +250,17 @@ void multiply_blocks(const Product& product, const WorkerMemory<Microkernel>& me
         } else {
           Microkernel::template multiply<true>(block, prefetcher);
         }
-        if (is_last) {
-          const std::int64_t first_block = call * at_a_time;
-          const std::int64_t first_row = first_block * blocks.height;
-          product.finish.function(product.finish.context,
-                                  {blocks, block.sums, product.first_panel + cursor.panel(), first_block, first_row,
-                                   std::min(blocks.rows - first_row, at_a_time * blocks.height)});
-        }
       }
       step += now * steps_of_record;
     }
+    // Not call by call: sums that were just stored are still on their way, and what a finish reads and writes would
+    // hold up the loads of the next call.
+    const std::int64_t before = slot % product.finish.panels;
+    const bool ends = before + 1 == product.finish.panels || slot + 1 == slots || cursor.in_last_panel();
+    if (!cursor.in_last_block() || !ends) continue;
+    product.finish.function(product.finish.context,
+                            {blocks, panel_sums - before * sums_apart(blocks),
+                             product.first_panel + cursor.panel() - before, before + 1, sums_apart(blocks)});
   }
 }
 

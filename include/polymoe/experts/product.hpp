@@ -14,35 +14,44 @@
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
-/// Finished sums of one panel and one or two blocks of rows.
+/// Finished sums of all rows and of one panel, or some that follow each other.
 struct PanelSums {
   microkernel::RowBlocks blocks;
-  const std::byte* first = nullptr;  ///< [blocks][2][height][16] fp32
+  const std::byte* first = nullptr;  ///< of each panel [blocks][2][height][16]
   std::int64_t panel = 0;
-  std::int64_t first_block = 0;  ///< of the chunk
-  std::int64_t first_row = 0;    ///< of the chunk
-  std::int64_t rows = 0;         ///< without padding
+  std::int64_t panels = 1;
+  std::int64_t panel_bytes = 0;  ///< from one panel's sums to those of the next one
 
-  /// Calls f(row of the chunk, its block, its row in the block, 16 sums of the panel's first half, 16 of the second).
+  /// Calls f(block, its first row, its rows, offset): 16 sums of the first half of panel p and the block's row i are at
+  /// left(p, offset + 64 i), those of the second half at right(p, offset + 64 i).
+  template <class F>
+  [[gnu::always_inline]] void for_blocks(F f) const noexcept {
+    for (std::int64_t block = 0; block * blocks.height < blocks.rows; ++block) {
+      f(block, block * blocks.height, blocks.rows_in(block), 2 * block * blocks.sums_tile_bytes());
+    }
+  }
+
+  /// Calls f(row, offset).
   template <class F>
   [[gnu::always_inline]] void for_rows(F f) const noexcept {
-    const std::byte* tile = first;
-    std::int64_t block = first_block;
-    for (std::int64_t row = 0; row < rows; ++block, tile += 2 * blocks.sums_tile_bytes()) {
-      const std::int64_t of_block = std::min(blocks.height, rows - row);
-      const auto* left = reinterpret_cast<const float*>(tile);
-      const auto* right = reinterpret_cast<const float*>(tile + blocks.sums_tile_bytes());
-      for (std::int64_t i = 0; i < of_block; ++i, ++row, left += 16, right += 16) {
-        f(first_row + row, block, i, left, right);
-      }
-    }
+    for_blocks([&](std::int64_t, std::int64_t first_row, std::int64_t rows, std::int64_t offset) {
+      for (std::int64_t i = 0; i < rows; ++i) f(first_row + i, offset + i * microkernel::row_step_bytes);
+    });
+  }
+
+  const float* left(std::int64_t index, std::int64_t offset) const noexcept {
+    return reinterpret_cast<const float*>(first + index * panel_bytes + offset);
+  }
+  const float* right(std::int64_t index, std::int64_t offset) const noexcept {
+    return left(index, offset + blocks.sums_tile_bytes());
   }
 };
 
-/// Called with the finished sums of every panel and every one or two blocks of rows.
+/// Called with the finished sums of all panels.
 struct Finish {
   const void* context = nullptr;
   void (*function)(const void*, const PanelSums&) noexcept = nullptr;
+  std::int64_t panels = 1;  ///< the most that it takes at once: what it writes are longer runs then
 };
 
 struct Product {
@@ -74,12 +83,23 @@ struct WorkerMemory {
   static constexpr std::int64_t unpacked_bytes = Microkernel::block_steps * microkernel::weight_step_bytes;
 };
 
+/// From one panel's sums to those of the next one: a line off multiples of 4 KiB, because sums must not alias the loads
+/// of weights.
+inline std::int64_t sums_apart(const microkernel::RowBlocks& blocks) noexcept {
+  return blocks.sums_bytes() + 64;
+}
+
 /// Activations up to this size stay in L2 while panel after panel is multiplied; larger ones are read block by block of
 /// K, each of which serves a group of panels.
 inline constexpr std::int64_t resident_activation_bytes = 1280 * 1024;
 
 template <class Microkernel, class Codec>
 inline constexpr std::int64_t steps_of_record = Codec::record_k / microkernel::step_k<typename Microkernel::Element>;
+
+/// All activations stay in L2 while panel after panel is multiplied.
+inline bool activations_stay(const microkernel::RowBlocks& blocks, std::int64_t steps) noexcept {
+  return blocks.bytes(steps) <= resident_activation_bytes;
+}
 
 /// The order in which a run of panels is read for `blocks` of rows.
 template <class Microkernel, class Codec>
@@ -90,9 +110,8 @@ microkernel::WeightStream weight_stream(const layout::PanelMatrix& matrix, const
   const std::int64_t records = one_call ? microkernel::stream_block_bytes / matrix.record.bytes
                                         : Microkernel::block_steps / steps_of_record<Microkernel, Codec>;
   const std::int64_t steps = matrix.depth / microkernel::step_k<typename Microkernel::Element>;
-  const bool resident = blocks.bytes(steps) <= resident_activation_bytes;
   const std::int64_t group =
-      one_call || resident ? 1 : WorkerMemory<Microkernel>::sums_limit / (blocks.sums_bytes() + 64);
+      one_call || activations_stay(blocks, steps) ? 1 : WorkerMemory<Microkernel>::sums_limit / sums_apart(blocks);
   return {.first = matrix.panel(expert, first_panel),
           .panel_bytes = matrix.panel_bytes,
           .block_bytes = std::max<std::int64_t>(records, 1) * matrix.record.bytes,

@@ -67,6 +67,7 @@ class StreamCursor {
   std::int64_t panel_in_group() const noexcept { return panel_; }
   std::int64_t block() const noexcept { return block_; }
   bool in_last_block() const noexcept { return block_ + 1 == blocks_; }
+  bool in_last_panel() const noexcept { return panel() + 1 == stream_.panels; }
 
   void next() noexcept {
     if (++panel_ < std::min(stream_.group, stream_.panels - group_)) return;

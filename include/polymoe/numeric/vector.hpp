@@ -349,6 +349,18 @@ template <FloatVector V, FloatElement T>
   }
 }
 
+/// Like store, but subnormal numbers may become zeros: for operands of products that take them for zeros.
+template <FloatVector V, FloatElement T>
+[[gnu::always_inline]] inline void store_operand(T* p, V value) noexcept {
+#if defined(__AVX512BF16__)
+  if constexpr (std::same_as<T, bf16> && detail::is_avx512<V>) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), std::bit_cast<__m256i>(_mm512_cvtneps_pbh(value)));
+    return;
+  }
+#endif
+  vector::store(p, value);
+}
+
 /// Writes the first `count` < width<V> elements to p and nothing else.
 template <FloatVector V, FloatElement T>
 [[gnu::always_inline]] inline void store(T* p, V value, std::size_t count) noexcept {
