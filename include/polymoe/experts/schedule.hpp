@@ -14,9 +14,10 @@
 // parallel_for. A ticket waits for results of earlier tickets only, and those are drawn by workers that run, so no
 // executor can deadlock, also one that runs the workers one after the other; and no stage ends with a barrier:
 //
-//     gather 0, gather 1, first 0, gather 2, first 1, second 0, gather 3, first 2, second 1, ...  reduce
+//     gather 0, gather 1, first 0, first 1, gather 2, second 0, first 2, gather 3, second 1, ...  reduce
 //
-// A chunk's second product comes one chunk late, so its waits are over when it is drawn.
+// A chunk's second product comes one chunk late, so its waits are over when it is drawn. So does the place for the rows
+// that are gathered: the second product that still read it began before the first product that is drawn in between.
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
@@ -81,8 +82,9 @@ class Schedule {
         gathered = c + 1;
         continue;
       }
-      gather_up_to(c + 2);
+      gather_up_to(pending < 0 ? c + 2 : c + 1);
       push(Stage::first, c, plan.chunk(c).first_parts);
+      gather_up_to(c + 2);
       second_of_pending();
       pending = c;
     }
