@@ -118,11 +118,11 @@ struct Activate {
     constexpr std::int64_t of_row = microkernel::row_step_bytes / std::int64_t{sizeof(Element)};
     const float* const tail = self.tails.of(sums.panel);
     const std::int64_t first = sums.panel * values;
-    sums.for_blocks([&](std::int64_t block, std::int64_t first_row, std::int64_t rows, std::int64_t offset) {
+    sums.for_blocks([&](std::int64_t block, std::int64_t first_row, std::int64_t count, std::int64_t offset) {
       Element* out = self.intermediate(sums.blocks, block, first_row, first);
       [[maybe_unused]] Element* out_of_second_half =
           self.intermediate(sums.blocks, block, first_row, first + microkernel::tile_columns);
-      for (std::int64_t i = 0; i < rows; ++i, offset += microkernel::row_step_bytes, out += of_row) {
+      for (std::int64_t i = 0; i < count; ++i, offset += microkernel::row_step_bytes, out += of_row) {
         const float scale = self.row_scales != nullptr ? self.row_scales[first_row + i]
                             : self.weight_on_input     ? self.rows[first_row + i].weight
                                                        : 1.0F;
@@ -136,7 +136,7 @@ struct Activate {
       }
       for (std::int64_t column = self.intermediate_size; column < first + values; ++column) {
         Element* const padding = self.intermediate(sums.blocks, block, first_row, column);
-        for (std::int64_t i = 0; i < rows; ++i) padding[i * of_row] = Element(0.0F);
+        for (std::int64_t i = 0; i < count; ++i) padding[i * of_row] = Element(0.0F);
       }
     });
   }

@@ -97,6 +97,8 @@ class GroupedCore {
   using Sum = typename Microkernel::Sum;
   using Sizes = RowSizes<Microkernel, activation_key>;
   using Memory = experts::Memory<Microkernel, activation_key>;
+  static_assert(scattered_panels * sums_apart(microkernel::RowBlocks(chunk_rows_limit)) <=
+                WorkerMemory<Microkernel>::sums_limit);
   static constexpr std::int64_t k_of_step = microkernel::step_k<Element>;
   /// Tokens from which on quantizing them once is worth a pass of its own.
   static constexpr std::int64_t least_shared_codes = 64;
@@ -147,7 +149,7 @@ class GroupedCore {
     float second_scale = 1.0F;
     bool measuring = false;  ///< this pass only finds the greatest intermediate
     int workers;
-    bool holds;      ///< whole chunks' second products until the next first product is done
+    bool holds;      ///< second products of whole chunks wait for those of other chunks, instead of workers
     bool has_codes;  ///< rows of hidden_states are in memory.codes
     std::atomic<std::int64_t> next_ticket{0};
 
@@ -392,18 +394,18 @@ class GroupedCore {
       const microkernel::RowBlocks blocks(chunk.rows);
       session_.set_height(blocks.height);
       ChunkArrays at = self_.sizes_.arrays(call_.memory.arena(chunk, index_), blocks);
-      const std::int64_t place = (first_held_ + held_count_) % places();
-      if (place > 0) self_.sizes_.move_second(at, call_.memory.held(index_, place - 1), blocks);
+      const std::int64_t place = (first_held_ + held_count_) % call_.memory.held_places;
+      self_.sizes_.move_second(at, call_.memory.held(index_, place), blocks);
       gather(chunk, blocks, at, 0, 1);
       held_[place] = {ticket.chunk, at};
       ++held_count_;
       const bool likely_free = call_.is_free(oldest().chunk - 1);
       first(chunk, blocks, at, 0, 1, likely_free ? w2_stream(oldest_chunk(), second_units(0, 1)) : following());
       if constexpr (quantizes) quantize(blocks, at, 0, 1);
-      while (held_count_ == places() || (held_count_ > 0 && call_.is_free(oldest().chunk))) finish_held();
+      while (held_count_ == call_.memory.held_places || (held_count_ > 0 && call_.is_free(oldest().chunk)))
+        finish_held();
     }
 
-    std::int64_t places() const noexcept { return call_.memory.held_places + 1; }
     const Held& oldest() const noexcept { return held_[first_held_]; }
     Chunk& oldest_chunk() const noexcept { return call_.memory.plan.chunk(oldest().chunk); }
 
@@ -413,7 +415,7 @@ class GroupedCore {
       session_.set_height(blocks.height);
       second(oldest().chunk, chunk, blocks, oldest().at, 0, 1);
       chunk.second_done.store(1, std::memory_order_release);
-      first_held_ = (first_held_ + 1) % places();
+      first_held_ = (first_held_ + 1) % call_.memory.held_places;
       --held_count_;
     }
 
@@ -606,7 +608,7 @@ class GroupedCore {
     microkernel::Prefetcher prefetcher_{};
     Schedule::Reader reader_;
     Ticket next_{};
-    Held held_[most_held + 1];  ///< a ring
+    Held held_[most_held];  ///< a ring
     std::int64_t first_held_ = 0;
     std::int64_t held_count_ = 0;
     bool has_drawn_ = false;

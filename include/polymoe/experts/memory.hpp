@@ -27,10 +27,10 @@ namespace polymoe::inline POLYMOE_ISA::experts {
 /// Bytes up to which every (token, expert) pair has a row of its own for its result.
 inline constexpr std::int64_t slots_limit = std::int64_t{32} << 20;
 /// Bytes for each worker's intermediates of chunks whose second products are to come, and how many are kept at most.
-inline constexpr std::int64_t held_limit = std::int64_t{3} << 19;
-inline constexpr std::int64_t most_held = 3;
+inline constexpr std::int64_t held_limit = std::int64_t{2} << 20;
+inline constexpr std::int64_t most_held = 4;
 /// Bytes for activations of chunks that several workers share.
-inline constexpr std::int64_t arenas_limit = std::int64_t{16} << 20;
+inline constexpr std::int64_t arenas_limit = std::int64_t{12} << 20;
 
 /// A chunk's rows between its products: one array behind the other.
 struct ChunkArrays {
@@ -189,7 +189,7 @@ class Memory {
   std::byte* arena(const Chunk& chunk, std::int64_t worker) const noexcept {
     return chunk.is_whole() ? own_arenas_ + worker * own_stride() : arenas_ + chunk.arena * arena_bytes_;
   }
-  /// Further places for what a worker's second products read, held_places of them.
+  /// Places for what a worker's second products read while the worker gathers other rows, held_places of them.
   std::byte* held(std::int64_t worker, std::int64_t place) const noexcept {
     return own_arenas_ + worker * own_stride() + arena_bytes_ + place * held_bytes_;
   }

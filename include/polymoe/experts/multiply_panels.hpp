@@ -190,6 +190,10 @@ void multiply_blocks(const Product& product, const WorkerMemory<Microkernel>& me
   using microkernel::Block;
   using microkernel::StreamCursor;
   constexpr std::int64_t steps_of_record = experts::steps_of_record<Microkernel, Codec>;
+  // The arithmetic of unpacking hides behind products where it stands among them.
+  using Kept = UnpackedWeights<Records<Codec>, Microkernel::block_steps, true>;
+  constexpr bool unpacks_in_first_call =
+      !Codec::is_direct && !layout::UnpacksApart<Codec> && UnpacksAsItReads<Microkernel, Kept>;
   const std::int64_t record_bytes = product.record.bytes;
   const microkernel::RowBlocks& blocks = product.blocks;
   const microkernel::WeightStream& order = product.weights;
@@ -225,32 +229,41 @@ void multiply_blocks(const Product& product, const WorkerMemory<Microkernel>& me
     const std::byte* packed = cursor.address();
     for (std::int64_t records = cursor.bytes() / record_bytes; records > 0;) {
       const std::int64_t now = std::min(records, records_at_once);
-      const std::byte* weights = packed;
-      if constexpr (!Codec::is_direct) {
-        const float* const tail = product.tails + cursor.panel() * product.tail_floats + layout::own_tail_floats<Codec>;
+      [[maybe_unused]] const float* const tail =
+          product.tails + cursor.panel() * product.tail_floats + layout::own_tail_floats<Codec>;
+      if constexpr (!Codec::is_direct && !unpacks_in_first_call) {
         Codec::unpack(packed, now, product.record, tail, memory.unpacked);
-        weights = memory.unpacked;
       }
-      records -= now;
-      packed += now * record_bytes;
       for (std::int64_t call = 0; call < calls; ++call) {
         Block block;
         block.activations = product.activations + blocks.block_offset(call * at_a_time, step, product.steps);
         block.next_rows = at_a_time == 2 ? blocks.next_block(step, product.steps) : 0;
         block.height = blocks.height;
-        block.weights = weights;
+        block.weights = Codec::is_direct ? packed : memory.unpacked;
         block.steps = now * steps_of_record;
         block.weights_stay = calls > 1;
         block.sums = panel_sums + call * call_sums_bytes;
         block.next_sums = step > 0 && call + 1 < calls ? block.sums + call_sums_bytes : nullptr;
         block.later_activations = later == nullptr ? nullptr : later + call * at_a_time * later_bytes;
         block.later_bytes = at_a_time * later_bytes;
-        if (step == 0) {
-          Microkernel::template multiply<false>(block, prefetcher);
-        } else {
-          Microkernel::template multiply<true>(block, prefetcher);
+        const auto multiply = [&](auto&... weights) {
+          if (step == 0) {
+            Microkernel::template multiply<false>(block, weights..., prefetcher);
+          } else {
+            Microkernel::template multiply<true>(block, weights..., prefetcher);
+          }
+        };
+        if constexpr (unpacks_in_first_call) {
+          if (call == 0) {
+            Kept weights({packed, product.record, tail}, block.steps, memory.unpacked);
+            multiply(weights);
+            continue;
+          }
         }
+        multiply();
       }
+      records -= now;
+      packed += now * record_bytes;
       step += now * steps_of_record;
     }
     // Not call by call: sums that were just stored are still on their way, and what a finish reads and writes would

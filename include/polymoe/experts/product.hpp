@@ -85,7 +85,7 @@ struct WorkerMemory {
 
 /// From one panel's sums to those of the next one: a line off multiples of 4 KiB, because sums must not alias the loads
 /// of weights.
-inline std::int64_t sums_apart(const microkernel::RowBlocks& blocks) noexcept {
+constexpr std::int64_t sums_apart(const microkernel::RowBlocks& blocks) noexcept {
   return blocks.sums_bytes() + 64;
 }
 

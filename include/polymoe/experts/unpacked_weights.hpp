@@ -55,7 +55,8 @@ class UnscaledRuns {
 };
 
 /// Weights of a call, K step after K step, unpacked a piece ahead of the products, so that both go on side by side.
-template <class Pieces, std::int64_t memory_steps>
+/// `keeps`: all of them are left in memory, one after the other, for the calls that follow.
+template <class Pieces, std::int64_t memory_steps, bool keeps = false>
 class UnpackedWeights {
  public:
   /// `memory` has room for memory_steps steps.
@@ -79,7 +80,8 @@ class UnpackedWeights {
 
  private:
   // More than two where pieces are small: a piece that was just written is still on its way to the cache.
-  static constexpr std::int64_t slots = std::clamp<std::int64_t>(memory_steps / Pieces::steps_at_once, 2, 4);
+  static constexpr std::int64_t slots_bound = memory_steps / Pieces::steps_at_once;
+  static constexpr std::int64_t slots = keeps ? slots_bound : std::clamp<std::int64_t>(slots_bound, 2, 4);
   static constexpr std::int64_t piece_bytes = Pieces::steps_at_once * microkernel::weight_step_bytes;
   static_assert(slots * Pieces::steps_at_once <= memory_steps);
 

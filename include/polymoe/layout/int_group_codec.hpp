@@ -43,6 +43,8 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
   static constexpr std::int64_t record_k = 128;
   static constexpr bool is_direct = false;
   static constexpr bool has_column_scales = true;
+  /// Up to 10 % faster, where unpacking among products makes other codecs 3 to 12 % faster (1024 tokens of qwen3-30b-a3b).
+  static constexpr bool unpacks_apart = true;
 
   static constexpr std::string_view name() {
     constexpr bool narrow = sizeof(Element) == 2;

@@ -64,6 +64,10 @@ concept Codec = requires(std::byte* record, const std::byte* packed, const quant
   { C::unpack(packed, k, shape, tail, record) } -> std::same_as<void>;  // k records -> K steps
 };
 
+/// A codec whose weights are better unpacked before than among the products of many rows.
+template <class C>
+concept UnpacksApart = Codec<C> && C::unpacks_apart;
+
 /// A codec whose weights are integers of a byte, less zero points, times scales of groups along K, for products of
 /// integers. An Integers is a record; a group is a part of a run of 32 K, or some runs of a record. It has vectors, too:
 /// two_quads(run, half, pair, quads) makes four K of each of 16 columns of two rows of a tile of bytes; scale and zero

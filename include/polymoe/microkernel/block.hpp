@@ -43,7 +43,7 @@ struct RowBlocks {
   std::int64_t height = 0;
 
   RowBlocks() = default;
-  explicit RowBlocks(std::int64_t row_count) noexcept
+  constexpr explicit RowBlocks(std::int64_t row_count) noexcept
       : rows(row_count),
         blocks(row_count <= tile_rows ? 1 : 2 * ((row_count + 2 * tile_rows - 1) / (2 * tile_rows))),
         height((row_count + blocks - 1) / blocks) {}
@@ -78,8 +78,8 @@ struct RowBlocks {
   }
 
   /// Bytes of one sums tile, and of all sums of a panel.
-  std::int64_t sums_tile_bytes() const noexcept { return height * row_step_bytes; }
-  std::int64_t sums_bytes() const noexcept { return 2 * blocks * sums_tile_bytes(); }
+  constexpr std::int64_t sums_tile_bytes() const noexcept { return height * row_step_bytes; }
+  constexpr std::int64_t sums_bytes() const noexcept { return 2 * blocks * sums_tile_bytes(); }
 };
 
 /// The most rows that RowBlocks adds to `rows`: fewer than one for each block.
