@@ -69,9 +69,8 @@ void expect_every_code_loads() {
   }
 }
 
-template <class V, class T>
-void expect_stores_round_as_the_scalar_does() {
-  constexpr std::size_t width = vector::width<V>;
+/// Numbers of every magnitude and NaNs, a multiple of any vector's width.
+std::vector<float> numbers_to_round() {
   std::vector<float> values;
   std::mt19937 random(1);
   for (std::uint32_t i = 0; i < 65536; ++i) {  // both midpoints and both neighbours of every code, and any other
@@ -84,12 +83,36 @@ void expect_stores_round_as_the_scalar_does() {
     }
     values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(random())));
   }
+  return values;
+}
+
+template <class V, class T>
+void expect_stores_round_as_the_scalar_does() {
+  constexpr std::size_t width = vector::width<V>;
+  const std::vector<float> values = numbers_to_round();
   ASSERT_EQ(values.size() % width, 0U);
   std::array<T, width> codes;
   for (std::size_t i = 0; i < values.size(); i += width) {
     vector::store(codes.data(), vector::load<V>(values.data() + i));
     for (std::size_t lane = 0; lane < width; ++lane) {
       ASSERT_EQ(codes[lane].bits, T(values[i + lane]).bits) << std::hexfloat << values[i + lane];
+    }
+  }
+}
+
+/// But for subnormal numbers, which may become zeros.
+template <class V>
+void expect_operands_round_as_stores_do() {
+  constexpr std::size_t width = vector::width<V>;
+  const std::vector<float> values = numbers_to_round();
+  std::array<bf16, width> codes;
+  for (std::size_t i = 0; i < values.size(); i += width) {
+    vector::store_operand(codes.data(), vector::load<V>(values.data() + i));
+    for (std::size_t lane = 0; lane < width; ++lane) {
+      const float x = values[i + lane];
+      const bool is_zero = (codes[lane].bits & 0x7FFF) == 0;
+      if (is_zero && std::abs(x) < std::numeric_limits<float>::min()) continue;
+      ASSERT_EQ(codes[lane].bits, bf16(x).bits) << std::hexfloat << x;
     }
   }
 }
@@ -132,6 +155,9 @@ TYPED_TEST(Vector, EveryFp16LoadsExactly) {
 }
 TYPED_TEST(Vector, Bf16StoresRoundToNearestEven) {
   expect_stores_round_as_the_scalar_does<TypeParam, bf16>();
+}
+TYPED_TEST(Vector, OperandsRoundToNearestEven) {
+  expect_operands_round_as_stores_do<TypeParam>();
 }
 TYPED_TEST(Vector, Fp16StoresRoundToNearestEven) {
   expect_stores_round_as_the_scalar_does<TypeParam, fp16>();
