@@ -192,14 +192,16 @@ TYPED_TEST(Grouped, ComputesBatches) {
 }
 
 TYPED_TEST(Grouped, NeedsAWorkspaceThatGrowsWithTheTokens) {
-  RandomLayer made;
-  make_layer(made, {1, 256, 64, 8, 4}, 3);
-  const PackedWeights weights = pack<Modular<TypeParam>, quant::Unquantized>(made);
-  const Modular<TypeParam> experts(weights, made.layer);
-  std::size_t last = 0;
-  for (std::int64_t tokens = 1; tokens < 20000; tokens += 1 + tokens / 7) {
-    EXPECT_GE(experts.workspace_size(tokens, 2), last);
-    last = experts.workspace_size(tokens, 2);
+  for (const LayerOptions& options : {LayerOptions{1, 256, 64, 8, 4}, LayerOptions{1, 64, 3000, 4, 2}}) {
+    RandomLayer made;
+    make_layer(made, options, 3);
+    const PackedWeights weights = pack<Modular<TypeParam>, quant::Unquantized>(made);
+    const Modular<TypeParam> experts(weights, made.layer);
+    std::size_t last = 0;
+    for (std::int64_t tokens = 1; tokens < 20000; tokens += 1 + tokens / 7) {
+      EXPECT_GE(experts.workspace_size(tokens, 2), last);
+      last = experts.workspace_size(tokens, 2);
+    }
   }
 }
 

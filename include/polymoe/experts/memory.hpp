@@ -160,7 +160,8 @@ class Memory {
     const std::int64_t chunk_rows = microkernel::padded_rows_bound(std::min(slots, chunk_rows_limit));
     arena_bytes_ = sizes.arena_bytes(chunk_rows);
     held_bytes_ = sizes.held_bytes(chunk_rows);
-    held_places = std::clamp<std::int64_t>(held_limit / held_bytes_, 1, most_held);
+    all_held_bytes_ = std::min(most_held * held_bytes_, std::max(held_limit, held_bytes_));
+    held_places = all_held_bytes_ / held_bytes_;
     own_arenas_ = cutter.take<std::byte>(size(own_stride() * concurrency));
     const std::int64_t shared_bytes = std::min(chunks * arena_bytes_, std::max(arenas_limit, 3 * arena_bytes_));
     arenas_ = cutter.take<std::byte>(size(std::max(shared_bytes, 3 * arena_bytes_)));
@@ -209,12 +210,13 @@ class Memory {
   static constexpr std::int64_t sums_stride = OfWorker::sums_limit + OfWorker::apart;
   static constexpr std::int64_t unpacked_stride = OfWorker::unpacked_bytes + OfWorker::apart;
 
-  std::int64_t own_stride() const noexcept { return arena_bytes_ + held_places * held_bytes_ + OfWorker::apart; }
+  std::int64_t own_stride() const noexcept { return arena_bytes_ + all_held_bytes_ + OfWorker::apart; }
 
   std::byte* own_arenas_ = nullptr;  ///< for each worker
   std::byte* arenas_ = nullptr;      ///< [arena_count]
   std::int64_t arena_bytes_ = 0;
-  std::int64_t held_bytes_ = 0;
+  std::int64_t held_bytes_ = 0;      ///< one place
+  std::int64_t all_held_bytes_ = 0;  ///< all places of a worker
   std::byte* sums_ = nullptr;
   std::byte* unpacked_ = nullptr;
   float* rows_ = nullptr;
