@@ -330,7 +330,7 @@ TYPED_TEST(MultiplyPanels, gives_products_of_exact_weights_for_every_key_and_sha
 }
 
 TYPED_TEST(MultiplyPanels, gives_the_same_bits_however_many_panels_are_finished_at_once) {
-  // 320 rows of 2080 columns are more than stay in L2: panels come in groups.
+  // 330 rows of 2080 columns are more than stay in L2: panels come in groups.
   for (const std::int64_t columns : {96, 2080}) {
     for_each_key<TypeParam>(columns, some_groups, [](auto& product, std::int64_t depth) {
       const Rows rows = random_rows(330, depth);

@@ -119,19 +119,20 @@ struct Activate {
     const float* const tail = self.tails.of(sums.panel);
     const std::int64_t first = sums.panel * values;
     sums.for_blocks([&](std::int64_t block, std::int64_t first_row, std::int64_t count, std::int64_t offset) {
-      Element* out = self.intermediate(sums.blocks, block, first_row, first);
-      [[maybe_unused]] Element* out_of_second_half =
+      Element* const out = self.intermediate(sums.blocks, block, first_row, first);
+      [[maybe_unused]] Element* const out_of_second_half =
           self.intermediate(sums.blocks, block, first_row, first + microkernel::tile_columns);
-      for (std::int64_t i = 0; i < count; ++i, offset += microkernel::row_step_bytes, out += of_row) {
+      for (std::int64_t i = 0; i < count; ++i, offset += microkernel::row_step_bytes) {
         const float scale = self.row_scales != nullptr ? self.row_scales[first_row + i]
                             : self.weight_on_input     ? self.rows[first_row + i].weight
                                                        : 1.0F;
+        const float* const left = sums.left(0, offset);
+        const float* const right = sums.right(0, offset);
         if constexpr (Functor::gated) {
-          self.gated_row(sums.left(0, offset), sums.right(0, offset), tail, scale, out);
+          self.gated_row(left, right, tail, scale, out + i * of_row);
         } else {
-          self.plain_row(sums.left(0, offset), tail, scale, out);
-          self.plain_row(sums.right(0, offset), tail + microkernel::tile_columns, scale,
-                         out_of_second_half + i * of_row);
+          self.plain_row(left, tail, scale, out + i * of_row);
+          self.plain_row(right, tail + microkernel::tile_columns, scale, out_of_second_half + i * of_row);
         }
       }
       for (std::int64_t column = self.intermediate_size; column < first + values; ++column) {
@@ -165,41 +166,46 @@ inline constexpr std::int64_t scattered_panels = 8;
 /// ... and places are fetched so many rows ahead.
 inline constexpr std::int64_t rows_ahead = 4;
 
-/// Calls f(column, value) for what row `offset` of all panels makes of the second product: c * (sum + b2).
-template <class V, class Sum, class F>
-[[gnu::always_inline]] inline void for_results(const PanelSums& sums, const PanelTails& tails, std::int64_t offset,
-                                               float scale, float weight, F f) noexcept {
-  const V c(weight);
-  for (std::int64_t panel = 0; panel < sums.panels; ++panel) {
-    const float* const tail = tails.of(sums.panel + panel);
-    for (std::int64_t half = 0; half < 2; ++half) {
-      const std::int64_t first = panel * layout::panel_columns + half * microkernel::tile_columns;
-      finish_sums<V, Sum>(half == 0 ? sums.left(panel, offset) : sums.right(panel, offset),
-                          tail + half * microkernel::tile_columns, tails.has_scales, scale,
-                          [&](std::int64_t column, V y) { f(first + column, c * y); });
+/// What the second product gives: c * (sum + b2).
+template <class V, class Sum>
+struct Results {
+  PanelTails tails;
+  const RoutedRow* rows;  ///< of the chunk
+  bool weight_on_input;
+  const float* row_scales;  ///< of the chunk's rows, or null
+
+  /// Calls f(column, value) for the columns of all panels, row `row`, whose sums are at `offset`.
+  template <class F>
+  [[gnu::always_inline]] void for_row(const PanelSums& sums, std::int64_t row, std::int64_t offset,
+                                      F f) const noexcept {
+    const float scale = row_scales != nullptr ? row_scales[row] : 1.0F;
+    const V c(weight_on_input ? 1.0F : rows[row].weight);
+    for (std::int64_t panel = 0; panel < sums.panels; ++panel) {
+      const float* const tail = tails.of(sums.panel + panel);
+      for (std::int64_t half = 0; half < 2; ++half) {
+        const std::int64_t first = panel * layout::panel_columns + half * microkernel::tile_columns;
+        finish_sums<V, Sum>(half == 0 ? sums.left(panel, offset) : sums.right(panel, offset),
+                            tail + half * microkernel::tile_columns, tails.has_scales, scale,
+                            [&](std::int64_t column, V y) { f(first + column, c * y); });
+      }
     }
   }
-}
+};
 
 /// The second product's end where every slot has a place of its own.
 template <class V, class Sum>
 struct FillSlots {
-  PanelTails tails;
-  const RoutedRow* rows;
-  bool weight_on_input;
-  const float* row_scales;  ///< of the chunk's rows, or null
-  float* slots;             ///< [T * slots_per_token, stride]
-  std::int64_t stride;      ///< H in whole panels, and at least one more
+  Results<V, Sum> results;
+  float* slots;         ///< [T * slots_per_token, stride]
+  std::int64_t stride;  ///< H in whole panels, and at least one more
 
   static void finish(const void* context, const PanelSums& sums) noexcept {
     const auto& self = *static_cast<const FillSlots*>(context);
     const std::int64_t first = sums.panel * layout::panel_columns;
     sums.for_rows([&](std::int64_t row, std::int64_t offset) {
-      const RoutedRow& routed = self.rows[row];
-      const float scale = self.row_scales != nullptr ? self.row_scales[row] : 1.0F;
-      float* const out = self.slots + routed.slot * self.stride + first;
-      for_results<V, Sum>(sums, self.tails, offset, scale, self.weight_on_input ? 1.0F : routed.weight,
-                          [&](std::int64_t column, V value) { vector::store(out + column, value); });
+      float* const out = self.slots + self.results.rows[row].slot * self.stride + first;
+      self.results.for_row(sums, row, offset,
+                           [&](std::int64_t column, V value) { vector::store(out + column, value); });
     });
   }
 };
@@ -208,11 +214,8 @@ struct FillSlots {
 /// the sum, the last one rounds it to the output.
 template <class V, class Sum>
 struct AddToSums {
-  PanelTails tails;
-  const RoutedRow* rows;
-  bool weight_on_input;
-  const float* row_scales;  ///< of the chunk's rows, or null
-  float* sums_of_tokens;    ///< [T, stride]; not read or written where a token has one pair
+  Results<V, Sum> results;
+  float* sums_of_tokens;  ///< [T, stride]; not read or written where a token has one pair
   std::int64_t stride;
   MutableTokensView out;
 
@@ -223,13 +226,11 @@ struct AddToSums {
     for (std::int64_t row = 0; row < std::min(rows_ahead, sums.blocks.rows); ++row) self.fetch(row, first, floats);
     sums.for_rows([&](std::int64_t row, std::int64_t offset) {
       if (row + rows_ahead < sums.blocks.rows) self.fetch(row + rows_ahead, first, floats);
-      const RoutedRow& routed = self.rows[row];
-      const float scale = self.row_scales != nullptr ? self.row_scales[row] : 1.0F;
-      const float weight = self.weight_on_input ? 1.0F : routed.weight;
+      const RoutedRow& routed = self.results.rows[row];
       float* const sum = self.sum_of(routed, first);
       alignas(64) float finished[scattered_panels * layout::panel_columns];
       float* const to = routed.is_last ? finished : sum;
-      for_results<V, Sum>(sums, self.tails, offset, scale, weight, [&](std::int64_t column, V value) {
+      self.results.for_row(sums, row, offset, [&](std::int64_t column, V value) {
         if (!routed.is_first) value = vector::load<V>(sum + column) + value;
         vector::store(to + column, value);
       });
@@ -245,8 +246,8 @@ struct AddToSums {
   }
 
   void fetch(std::int64_t row, std::int64_t first, std::int64_t floats) const noexcept {
-    if (rows[row].is_first) return;
-    const float* const sum = sum_of(rows[row], first);
+    if (results.rows[row].is_first) return;
+    const float* const sum = sum_of(results.rows[row], first);
     for (std::int64_t line = 0; line < floats; line += 16) __builtin_prefetch(sum + line);
   }
 };

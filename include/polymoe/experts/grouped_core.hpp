@@ -17,6 +17,7 @@
 #include "polymoe/experts/arguments.hpp"
 #include "polymoe/experts/epilogue.hpp"
 #include "polymoe/experts/form.hpp"
+#include "polymoe/experts/held_chunks.hpp"
 #include "polymoe/experts/layer.hpp"
 #include "polymoe/experts/memory.hpp"
 #include "polymoe/experts/multiply_panels.hpp"
@@ -149,7 +150,6 @@ class GroupedCore {
     float second_scale = 1.0F;
     bool measuring = false;  ///< this pass only finds the greatest intermediate
     int workers;
-    bool holds;      ///< second products of whole chunks wait for those of other chunks, instead of workers
     bool has_codes;  ///< rows of hidden_states are in memory.codes
     std::atomic<std::int64_t> next_ticket{0};
 
@@ -164,7 +164,6 @@ class GroupedCore {
           first_scale(experts.layer_.quant.w13_input_scale),
           second_scale(experts.layer_.quant.w2_input_scale),
           workers(concurrency),
-          holds(chained && workers > 1),
           has_codes(experts.sizes_.shares_codes && input.rows >= least_shared_codes) {}
 
     template <Executor E>
@@ -172,11 +171,10 @@ class GroupedCore {
       if constexpr (measures) {
         first_scale = scale_of_inputs(executor);
         measuring = true;
-        std::fill_n(memory.worker_maxima, executor.concurrency(), 0.0F);
+        std::fill_n(memory.worker_maxima, workers, 0.0F);
         pass(executor, 0);
         measuring = false;
-        second_scale =
-            fp8_scale(*std::max_element(memory.worker_maxima, memory.worker_maxima + executor.concurrency()));
+        second_scale = fp8_scale(*std::max_element(memory.worker_maxima, memory.worker_maxima + workers));
         memory.plan.restart();
         next_ticket.store(0);
       }
@@ -204,7 +202,7 @@ class GroupedCore {
     /// fp8_dynamic_tensor: the scale of all rows of x', routed to a local expert or not.
     template <Executor E>
     float scale_of_inputs(E& executor) noexcept {
-      std::fill_n(memory.worker_maxima, executor.concurrency(), 0.0F);
+      std::fill_n(memory.worker_maxima, workers, 0.0F);
       const bool weighted = choice != nullptr && self.layer_.apply_router_weight_on_input;
       executor.parallel_for(hidden_states.rows, [&](std::int64_t t, int worker) {
         float* const row = memory.row_of_worker(worker);
@@ -212,7 +210,7 @@ class GroupedCore {
         float& greatest = memory.worker_maxima[worker];
         greatest = std::max(greatest, absolute_maximum_of_numbers(row, hidden_states.columns));
       });
-      return fp8_scale(*std::max_element(memory.worker_maxima, memory.worker_maxima + executor.concurrency()));
+      return fp8_scale(*std::max_element(memory.worker_maxima, memory.worker_maxima + workers));
     }
 
     template <Executor E>
@@ -225,9 +223,9 @@ class GroupedCore {
                             [this](std::int64_t, int worker) { Worker(*this, worker).work(); });
     }
 
-    /// No unit of a chunk has to wait.
+    /// No unit of a chunk's second product has to wait.
     bool is_free(std::int64_t chunk) const noexcept {
-      return memory.chain[units() - 1].load(std::memory_order_acquire) >= chunk;
+      return !chained || memory.chain[units() - 1].load(std::memory_order_acquire) >= chunk;
     }
 
     /// Pieces of the second product. Where chunks are chained, a worker begins a unit when the chunk before has left it:
@@ -269,7 +267,8 @@ class GroupedCore {
           self_(call.self),
           index_(index),
           memory_(call.memory.of_worker(index)),
-          reader_(call.memory.schedule) {}
+          reader_(call.memory.schedule),
+          held_(call.memory.held_places) {}
 
     /// Draws tickets until there are none.
     void work() noexcept {
@@ -277,7 +276,7 @@ class GroupedCore {
         has_drawn_ = false;
         perform(Ticket(next_));
       }
-      while (held_count_ > 0) finish_held();
+      while (!held_.is_empty()) finish_held();
     }
 
    private:
@@ -336,28 +335,15 @@ class GroupedCore {
                                                microkernel::RowBlocks(chunk.rows));
     }
 
-    /// A chunk of which only the second product is missing.
-    struct Held {
-      std::int64_t chunk = 0;
-      ChunkArrays at{};
-    };
-
     void perform(const Ticket& ticket) noexcept {
-      if (ticket.stage == Stage::whole && call_.holds) return perform_but_second(ticket);
-      while (held_count_ > 0) finish_held();
+      if (ticket.stage == Stage::whole) return whole(ticket);
+      while (!held_.is_empty()) finish_held();
       if (ticket.stage == Stage::reduce) return reduce(ticket);
       Chunk& chunk = this->chunk(ticket);
       const microkernel::RowBlocks blocks(chunk.rows);
       session_.set_height(blocks.height);
       const ChunkArrays at = self_.sizes_.arrays(call_.memory.arena(chunk, index_), blocks);
       switch (ticket.stage) {
-        case Stage::whole:
-          gather(chunk, blocks, at, 0, 1);
-          first(chunk, blocks, at, 0, 1, w2_stream(chunk, second_units(0, 1)));
-          if constexpr (quantizes) quantize(blocks, at, 0, 1);
-          second(ticket.chunk, chunk, blocks, at, 0, 1);
-          chunk.second_done.store(1, std::memory_order_release);
-          break;
         case Stage::gather:
           if (chunk.predecessor >= 0) {
             const Chunk& before = call_.memory.plan.chunk(chunk.predecessor);
@@ -382,41 +368,37 @@ class GroupedCore {
           second(ticket.chunk, chunk, blocks, at, ticket.part, ticket.parts);
           chunk.second_done.fetch_add(1, std::memory_order_release);
           break;
+        case Stage::whole:
         case Stage::reduce: break;
       }
     }
 
-    /// Of a whole chunk, whose second product is held while chunks before it are not done: instead of waiting for them the
-    /// worker takes the next chunk. Who waits would end when that one ends for whom it waited, both would begin their
-    /// next chunks together, and wait again.
-    void perform_but_second(const Ticket& ticket) noexcept {
+    /// A chunk of its own. While chunks before it are not done its second product is held, and the worker takes the next
+    /// chunk instead of waiting. Who waits would end when that one ends for whom it waited, both would begin their next
+    /// chunks together, and wait again.
+    void whole(const Ticket& ticket) noexcept {
       const Chunk& chunk = this->chunk(ticket);
       const microkernel::RowBlocks blocks(chunk.rows);
       session_.set_height(blocks.height);
       ChunkArrays at = self_.sizes_.arrays(call_.memory.arena(chunk, index_), blocks);
-      const std::int64_t place = (first_held_ + held_count_) % call_.memory.held_places;
-      self_.sizes_.move_second(at, call_.memory.held(index_, place), blocks);
+      self_.sizes_.move_second(at, call_.memory.held(index_, held_.next_place()), blocks);
       gather(chunk, blocks, at, 0, 1);
-      held_[place] = {ticket.chunk, at};
-      ++held_count_;
-      const bool likely_free = call_.is_free(oldest().chunk - 1);
+      held_.push({ticket.chunk, at});
+      const bool likely_free = call_.is_free(held_.oldest().chunk - 1);
       first(chunk, blocks, at, 0, 1, likely_free ? w2_stream(oldest_chunk(), second_units(0, 1)) : following());
       if constexpr (quantizes) quantize(blocks, at, 0, 1);
-      while (held_count_ == call_.memory.held_places || (held_count_ > 0 && call_.is_free(oldest().chunk)))
-        finish_held();
+      while (held_.is_full() || (!held_.is_empty() && call_.is_free(held_.oldest().chunk))) finish_held();
     }
 
-    const Held& oldest() const noexcept { return held_[first_held_]; }
-    Chunk& oldest_chunk() const noexcept { return call_.memory.plan.chunk(oldest().chunk); }
+    Chunk& oldest_chunk() const noexcept { return call_.memory.plan.chunk(held_.oldest().chunk); }
 
     void finish_held() noexcept {
       Chunk& chunk = oldest_chunk();
       const microkernel::RowBlocks blocks(chunk.rows);
       session_.set_height(blocks.height);
-      second(oldest().chunk, chunk, blocks, oldest().at, 0, 1);
+      second(held_.oldest().chunk, chunk, blocks, held_.oldest().at, 0, 1);
       chunk.second_done.store(1, std::memory_order_release);
-      first_held_ = (first_held_ + 1) % call_.memory.held_places;
-      --held_count_;
+      held_.pop();
     }
 
     void gather(const Chunk& chunk, const microkernel::RowBlocks& blocks, const ChunkArrays& at, std::int64_t part,
@@ -564,19 +546,17 @@ class GroupedCore {
           call_.memory.chain[now.begin].fetch_add(1, std::memory_order_release);
         }
       };
-      const RoutedRow* const rows = call_.memory.plan.rows(chunk);
-      const bool weight_on_input = self_.layer_.apply_router_weight_on_input;
-      float* const results = call_.memory.results;
-      const float* const row_scales = has_row_scales ? at.intermediate_scales : nullptr;
-      const PanelTails end_tails = tails(self_.expert_.w2, chunk);
+      float* const memory = call_.memory.results;
+      const std::int64_t stride = self_.sizes_.results_stride;
+      const Results<V, Sum> results{tails(self_.expert_.w2, chunk), call_.memory.plan.rows(chunk),
+                                    self_.layer_.apply_router_weight_on_input,
+                                    has_row_scales ? at.intermediate_scales : nullptr};
       if (call_.fills_slots) {
-        const FillSlots<V, Sum> end_of_panel{end_tails,  rows,    weight_on_input,
-                                             row_scales, results, self_.sizes_.results_stride};
-        multiply({&end_of_panel, &FillSlots<V, Sum>::finish, scattered_panels});
+        const FillSlots<V, Sum> end_of_panels{results, memory, stride};
+        multiply({&end_of_panels, &FillSlots<V, Sum>::finish, scattered_panels});
       } else {
-        const AddToSums<V, Sum> end_of_panel{
-            end_tails, rows, weight_on_input, row_scales, results, self_.sizes_.results_stride, call_.out};
-        multiply({&end_of_panel, &AddToSums<V, Sum>::finish, scattered_panels});
+        const AddToSums<V, Sum> end_of_panels{results, memory, stride, call_.out};
+        multiply({&end_of_panels, &AddToSums<V, Sum>::finish, scattered_panels});
       }
     }
 
@@ -608,9 +588,7 @@ class GroupedCore {
     microkernel::Prefetcher prefetcher_{};
     Schedule::Reader reader_;
     Ticket next_{};
-    Held held_[most_held];  ///< a ring
-    std::int64_t first_held_ = 0;
-    std::int64_t held_count_ = 0;
+    HeldChunks held_;
     bool has_drawn_ = false;
     bool at_end_ = false;
   };

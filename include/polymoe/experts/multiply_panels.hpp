@@ -271,9 +271,8 @@ void multiply_blocks(const Product& product, const WorkerMemory<Microkernel>& me
     const std::int64_t before = slot % product.finish.panels;
     const bool ends = before + 1 == product.finish.panels || slot + 1 == slots || cursor.in_last_panel();
     if (!cursor.in_last_block() || !ends) continue;
-    product.finish.function(product.finish.context,
-                            {blocks, panel_sums - before * sums_apart(blocks),
-                             product.first_panel + cursor.panel() - before, before + 1, sums_apart(blocks)});
+    product.finish.function(product.finish.context, {blocks, panel_sums - before * sums_apart(blocks),
+                                                     product.first_panel + cursor.panel() - before, before + 1});
   }
 }
 

@@ -14,13 +14,18 @@
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
+/// From one panel's sums to those of the next one: a line off multiples of 4 KiB, because sums must not alias the loads
+/// of weights.
+constexpr std::int64_t sums_apart(const microkernel::RowBlocks& blocks) noexcept {
+  return blocks.sums_bytes() + 64;
+}
+
 /// Finished sums of all rows and of one panel, or some that follow each other.
 struct PanelSums {
   microkernel::RowBlocks blocks;
   const std::byte* first = nullptr;  ///< of each panel [blocks][2][height][16]
   std::int64_t panel = 0;
   std::int64_t panels = 1;
-  std::int64_t panel_bytes = 0;  ///< from one panel's sums to those of the next one
 
   /// Calls f(block, its first row, its rows, offset): 16 sums of the first half of panel p and the block's row i are at
   /// left(p, offset + 64 i), those of the second half at right(p, offset + 64 i).
@@ -40,7 +45,7 @@ struct PanelSums {
   }
 
   const float* left(std::int64_t index, std::int64_t offset) const noexcept {
-    return reinterpret_cast<const float*>(first + index * panel_bytes + offset);
+    return reinterpret_cast<const float*>(first + index * sums_apart(blocks) + offset);
   }
   const float* right(std::int64_t index, std::int64_t offset) const noexcept {
     return left(index, offset + blocks.sums_tile_bytes());
@@ -82,12 +87,6 @@ struct WorkerMemory {
   static constexpr std::int64_t sums_limit = 800 * 1024;
   static constexpr std::int64_t unpacked_bytes = Microkernel::block_steps * microkernel::weight_step_bytes;
 };
-
-/// From one panel's sums to those of the next one: a line off multiples of 4 KiB, because sums must not alias the loads
-/// of weights.
-constexpr std::int64_t sums_apart(const microkernel::RowBlocks& blocks) noexcept {
-  return blocks.sums_bytes() + 64;
-}
 
 /// Activations up to this size stay in L2 while panel after panel is multiplied; larger ones are read block by block of
 /// K, each of which serves a group of panels.

@@ -82,7 +82,7 @@ class Schedule {
         gathered = c + 1;
         continue;
       }
-      gather_up_to(pending < 0 ? c + 2 : c + 1);
+      if (pending < 0) gather_up_to(c + 2);
       push(Stage::first, c, plan.chunk(c).first_parts);
       gather_up_to(c + 2);
       second_of_pending();
