@@ -95,7 +95,11 @@ inline void read_lines(PanelLines& lines, const quant::StoredRows& stored, const
   if (stored.are_runs()) {
     detail::read_lines(lines, rows, count, none, [&](std::int64_t row, std::int64_t bytes, std::byte* line) {
       const std::byte* const from = stored.row(row) + first;
-      __builtin_prefetch(from + prefetched_bytes);
+      // Nothing was fetched before the beginning of a row.
+      for (std::int64_t ahead = first == 0 ? line_bytes : prefetched_bytes; ahead <= prefetched_bytes;
+           ahead += line_bytes) {
+        __builtin_prefetch(from + ahead);
+      }
       detail::copy_to_line(line, from, bytes);
     });
   } else {
