@@ -3,6 +3,7 @@
 // How fast codecs are: unpacking a block of K steps again and again, packed bytes in L2, unpacked ones in L1, on one
 // thread; and packing. "cycles" are those of the time stamp counter for one K step (32 x 32 bf16, 16 x 32 fp32).
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -60,8 +61,9 @@ void bench(std::string_view label, test::MatrixOptions options = {}) {
   const std::int64_t bytes = records * shape.bytes;
   const Workspace packed(static_cast<std::size_t>(bytes));
   std::vector<float> tail(static_cast<std::size_t>(shape.tail_floats));
+  std::array<float, layout::panel_columns> scales{};
   const auto pack = [&] {
-    Codec::pack(packed.data(), shape, matrix, rows);
+    Codec::pack(packed.data(), shape, matrix, rows, scales.data());
     Codec::pack_tail(tail.data(), shape, matrix, rows);
   };
   double pack_seconds = 1e30;

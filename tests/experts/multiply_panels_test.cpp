@@ -212,11 +212,8 @@ class PanelProduct {
     for (std::int64_t column = 0; column < layout::panel_columns; ++column) {
       const std::int64_t row = panel * layout::panel_columns + column;
       rows[static_cast<std::size_t>(column)] = row < matrix.rows ? row : -1;
-      if constexpr (Codec::has_column_scales) {
-        tail[layout::panel_columns + column] = row < matrix.rows ? Codec::column_scale(matrix, record_, row) : 0.0F;
-      }
     }
-    Codec::pack(packed_.data() + panel * records_ * record_.bytes, record_, matrix, rows);
+    Codec::pack(packed_.data() + panel * records_ * record_.bytes, record_, matrix, rows, tail + layout::panel_columns);
     Codec::pack_tail(tail + layout::own_tail_floats<Codec>, record_, matrix, rows);
   }
 

@@ -3,54 +3,63 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <random>
+#include <utility>
 
 namespace polymoe::layout {
 namespace {
 
-RunCodes random_codes(unsigned limit) {
-  std::mt19937 random(limit);
-  RunCodes codes;
-  for (auto& column : codes) {
-    for (std::uint8_t& code : column) code = static_cast<std::uint8_t>(random() % limit);
-  }
-  return codes;
+PanelLines random_lines() {
+  std::mt19937 random(1);
+  PanelLines lines;
+  lines.change([&](std::uint64_t) { return std::uint64_t{random()} << 32 | random(); });
+  return lines;
 }
 
-std::uint8_t code_at(const RunCodes& codes, const CodePlace& place) {
-  return codes[place.column][place.k];
+/// Code `index` of `bits` bits in memory: lower nibbles first.
+template <int bits>
+unsigned code_at(const std::byte* codes, std::int64_t index) {
+  const auto byte = std::to_integer<unsigned>(codes[index * bits / 8]);
+  return bits == 8 ? byte : byte >> (index % 2 * 4) & 15U;
 }
 
-template <const CodeOrder& order>
-void expect_bytes_in_order() {
-  const RunCodes codes = random_codes(256);
-  std::array<std::byte, run_codes> run{};
-  store_bytes<order>(run.data(), codes);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    ASSERT_EQ(std::to_integer<unsigned>(run[i]), code_at(codes, order[i])) << "byte " << i;
-  }
-}
-
-template <const CodeOrder& order>
-void expect_nibbles_in_order() {
-  const RunCodes codes = random_codes(16);
-  std::array<std::byte, run_codes / 2> run{};
-  store_nibbles<order>(run.data(), codes);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    ASSERT_EQ(std::to_integer<unsigned>(run[i / 2]) >> (i % 2 * 4) & 15U, code_at(codes, order[i])) << "nibble " << i;
+template <const CodeOrder& order, int bits>
+void expect_order() {
+  const PanelLines lines = random_lines();
+  for (std::int64_t run = 0; run < runs_of_lines<bits>; ++run) {
+    std::array<std::byte, run_codes * bits / 8> stored{};
+    store_run<order, bits>(stored.data(), lines, run);
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const auto index = static_cast<std::int64_t>(i);
+      ASSERT_EQ(code_at<bits>(stored.data(), index),
+                code_at<bits>(lines.of_column[order[i].column], run * run_k + order[i].k))
+          << "code " << i << " of run " << run;
+    }
   }
 }
 
 TEST(CodeOrder, says_where_each_code_of_a_run_is_stored) {
-  expect_bytes_in_order<code_order::f32_bytes>();
-  expect_bytes_in_order<code_order::bf16_bytes>();
-  expect_bytes_in_order<code_order::bf16_paired_bytes>();
-  expect_nibbles_in_order<code_order::f32_nibbles>();
-  expect_nibbles_in_order<code_order::bf16_nibbles>();
+  expect_order<code_order::f32_bytes, 8>();
+  expect_order<code_order::bf16_bytes, 8>();
+  expect_order<code_order::bf16_paired_bytes, 8>();
+  expect_order<code_order::f32_nibbles, 4>();
+  expect_order<code_order::bf16_nibbles, 4>();
+}
+
+TEST(E4m3Nan, is_found_wherever_it_is) {
+  std::array<std::byte, 100> codes{};
+  codes.fill(std::byte{0xFE});
+  EXPECT_FALSE(has_e4m3_nan(codes.data(), 100));
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    for (const std::byte nan : {std::byte{0x7F}, std::byte{0xFF}}) {
+      const std::byte kept = std::exchange(codes[i], nan);
+      EXPECT_TRUE(has_e4m3_nan(codes.data(), 100)) << "at " << i;
+      codes[i] = kept;
+    }
+  }
 }
 
 }  // namespace

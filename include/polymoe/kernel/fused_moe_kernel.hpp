@@ -52,10 +52,21 @@ class FusedMoEKernel {
   static PackedWeights convert_to_kernel_format(const MoECheckpoint& checkpoint, E&& executor = {},
                                                 const MoECheckpoint& shared = {}) {
     PackedWeights weights = allocate_kernel_format(checkpoint, shared);
-    const std::int64_t shared_experts = weights.view().header().num_shared_experts;
-    const std::int64_t local_experts = weights.view().header().num_experts - shared_experts;
-    for (std::int64_t e = 0; e < local_experts; ++e) convert_expert(weights, e, checkpoint, e, executor);
-    for (std::int64_t e = 0; e < shared_experts; ++e) convert_expert(weights, local_experts + e, shared, e, executor);
+    const std::int64_t experts = weights.view().header().num_experts;
+    const std::int64_t local_experts = experts - weights.view().header().num_shared_experts;
+    const auto convert = [&](std::int64_t to, auto& workers) {
+      const bool is_local = to < local_experts;
+      convert_expert(weights, to, is_local ? checkpoint : shared, is_local ? to : to - local_experts, workers);
+    };
+    if (experts < executor.concurrency()) {
+      for (std::int64_t e = 0; e < experts; ++e) convert(e, executor);
+    } else {
+      // An expert for each worker: they write memory that is new, and far from each other none waits for pages of another.
+      executor.parallel_for(experts, [&](std::int64_t e, int) {
+        SerialExecutor alone;
+        convert(e, alone);
+      });
+    }
     return weights;
   }
 

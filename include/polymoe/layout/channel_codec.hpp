@@ -4,13 +4,13 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string_view>
 
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
@@ -39,17 +39,17 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
 
   static constexpr RecordShape record_shape(const Storage&, std::int64_t) { return {.bytes = run_codes}; }
 
-  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
-    if constexpr (!keeps_nan) {
-      if (has_e4m3_nan(matrix, row)) return std::numeric_limits<float>::quiet_NaN();
-    }
-    return matrix.scale(row, 0);
-  }
-
-  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                   const PanelRows& rows) {
-    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
-      pack_record(panel, matrix, rows, k);
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix, const PanelRows& rows,
+                   float* column_scales) {
+    for_columns(column_scales, rows, [&](std::int64_t row) { return matrix.scale(row, 0); });
+    PanelLines lines;
+    for (std::int64_t k = 0; k < matrix.columns;) {
+      read_codes(lines, matrix, rows, k, std::byte{0});
+      if constexpr (!keeps_nan) mark_e4m3_nan(column_scales, lines);
+      for (std::int64_t run = 0; run < runs_of_lines<8> && k < matrix.columns;
+           ++run, k += run_k, panel += shape.bytes) {
+        store_run<order, 8>(panel, lines, run);
+      }
     }
   }
 
@@ -74,12 +74,6 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
 
   /// Whether a NaN among the codes is one among the weights; if not, the column's scale is one.
   static constexpr bool keeps_nan = std::same_as<Element, float> || number == QuantElement::i8;
-
-  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
-    RunCodes codes;
-    read_codes(codes, matrix, rows, k, 0);
-    store_bytes<order>(record, codes);
-  }
 
   template <class V>
   [[gnu::always_inline]] static V decode(vector::Int<V> code) noexcept {

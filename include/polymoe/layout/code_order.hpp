@@ -7,10 +7,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "polymoe/config/error.hpp"
 #include "polymoe/layout/bit_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/vector.hpp"
@@ -24,9 +26,6 @@ namespace polymoe::inline POLYMOE_ISA::layout {
 
 inline constexpr std::int64_t run_k = 32;
 inline constexpr std::int64_t run_codes = run_k * panel_columns;
-
-/// Codes of a run, a byte each: [column][K].
-using RunCodes = std::array<std::array<std::uint8_t, run_k>, panel_columns>;
 
 /// Where a code comes from.
 struct CodePlace {
@@ -97,46 +96,31 @@ inline constexpr CodeOrder bf16_nibbles = detail::make_order([](std::int64_t i) 
 
 }  // namespace code_order
 
-/// The codes of K [k, k + 32) of a panel; `none` where the matrix has none.
-inline void read_codes(RunCodes& codes, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k,
-                       std::uint8_t none) noexcept {
-  const std::int64_t count = std::clamp<std::int64_t>(matrix.columns - k, 0, run_k);
-  for (std::size_t column = 0; column < rows.size(); ++column) {
-    const std::int64_t row = rows[column];
-    std::uint8_t* const to = codes[column].data();
-    if (row >= 0 && count == run_k) {
-      matrix.codes(row, k, run_k, to);  // a constant: no loops over what a few vectors hold
-      continue;
-    }
-    codes[column].fill(none);
-    if (row >= 0 && count > 0) matrix.codes(row, k, count, to);
-  }
-}
-
 /// Whether e4m3's NaN is among codes.
-inline bool has_e4m3_nan(const std::uint8_t* codes, std::int64_t count) noexcept {
-  std::uint8_t found = 0;  // of the codes' width, so that the loop is a few vectors
-  for (std::int64_t i = 0; i < count; ++i) found |= static_cast<std::uint8_t>((codes[i] & 0x7FU) == 0x7FU);
-  return found != 0;
+inline bool has_e4m3_nan(const std::byte* codes, std::int64_t count) noexcept {
+  // Of the codes' width, so that the loop is a few vectors.
+  std::uint8_t greatest = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    greatest = std::max(greatest, static_cast<std::uint8_t>(codes[i] | std::byte{0x80}));
+  }
+  return greatest == 0xFF;
 }
 
-/// Whether it is among those of a row.
-inline bool has_e4m3_nan(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
-  constexpr std::int64_t chunk = 256;
-  std::uint8_t codes[chunk];
-  for (std::int64_t k = 0; k < matrix.columns; k += chunk) {
-    const std::int64_t count = std::min(chunk, matrix.columns - k);
-    matrix.codes(row, k, count, codes);
-    if (has_e4m3_nan(codes, count)) return true;
+/// The scale of a column is NaN where one of its codes is: of codes whose NaNs are not unpacked.
+inline void mark_e4m3_nan(float* scales, const PanelLines& lines) noexcept {
+  if (!has_e4m3_nan(lines.data(), sizeof lines)) return;
+  for (std::size_t column = 0; column < panel_columns; ++column) {
+    if (has_e4m3_nan(lines.of_column[column], line_bytes)) scales[column] = std::numeric_limits<float>::quiet_NaN();
   }
-  return false;
 }
 
 namespace detail {
 
-/// The bits of an index of RunCodes, which is column * 32 + k, in the order of a CodeOrder.
+/// The order of a run of codes of `code_bits` bits as one of the bits of their indices in PanelLines.
+template <int code_bits>
 constexpr BitOrder<10> bit_order(const CodeOrder& order) {
-  const auto index = [&](std::size_t i) { return static_cast<unsigned>(order[i].column * run_k + order[i].k); };
+  constexpr auto codes_of_line = static_cast<unsigned>(line_bytes * 8 / code_bits);
+  const auto index = [&](std::size_t i) { return order[i].column * codes_of_line + order[i].k; };
   BitOrder<10> bits{};
   for (std::size_t j = 0; j < bits.size(); ++j) {
     bits[j] = static_cast<std::uint8_t>(std::countr_zero(index(std::size_t{1} << j)));
@@ -149,21 +133,30 @@ constexpr BitOrder<10> bit_order(const CodeOrder& order) {
   return bits;
 }
 
-template <const CodeOrder& order>
-inline constexpr BitOrder<10> bit_order_of = bit_order(order);
+template <const CodeOrder& order, int code_bits>
+inline constexpr BitOrder<10> bit_order_of = bit_order<code_bits>(order);
 
 }  // namespace detail
 
-/// Writes the codes of a run in their order, a byte each.
-template <const CodeOrder& order>
-void store_bytes(std::byte* run, const RunCodes& codes) noexcept {
-  rearrange_bytes<10, detail::bit_order_of<order>>(run, reinterpret_cast<const std::byte*>(codes.data()));
-}
+/// Bytes of a line that are in one run.
+template <int code_bits>
+inline constexpr std::int64_t run_line_bytes = run_k* code_bits / 8;
 
-/// Writes the codes of a run, all less than 16, in their order.
-template <const CodeOrder& order>
-void store_nibbles(std::byte* run, const RunCodes& codes) noexcept {
-  rearrange_to_nibbles<10, detail::bit_order_of<order>>(run, reinterpret_cast<const std::byte*>(codes.data()));
+/// Runs in lines.
+template <int code_bits>
+inline constexpr std::int64_t runs_of_lines = line_bytes / run_line_bytes<code_bits>;
+
+/// Writes the codes of a run of lines in their order: bytes, or nibbles.
+template <const CodeOrder& order, int code_bits>
+void store_run(std::byte* to, const PanelLines& lines, std::int64_t run) noexcept {
+  const std::byte* const from = lines.data() + run * run_line_bytes<code_bits>;
+  fetch_to_write<run_codes * code_bits / 8>(to);
+  if constexpr (code_bits == 8) {
+    rearrange_bytes<10, detail::bit_order_of<order, 8>>(to, from);
+  } else {
+    static_assert(code_bits == 4);
+    rearrange_nibbles<10, detail::bit_order_of<order, 4>>(to, from);
+  }
 }
 
 /// Unpacks a run code by code: element = value(code, column).

@@ -29,15 +29,9 @@ struct DenseCodec {
     return {.bytes = numbers * static_cast<std::int64_t>(size_of(element)), .element = element};
   }
 
-  static float column_scale(const quant::WeightMatrix&, const RecordShape&, std::int64_t) { return 1.0F; }
-
-  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                   const PanelRows& rows) {
-    visit_floating_dtype(shape.element, [&]<class T>() {
-      for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
-        pack_elements<T, record_k>(panel, matrix, rows, k);
-      }
-    });
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix, const PanelRows& rows,
+                   float*) {
+    visit_floating_dtype(shape.element, [&]<class T>() { pack_elements<T, record_k>(panel, matrix, rows); });
   }
 
   static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}

@@ -28,14 +28,11 @@ requires(std::same_as<Element_, bf16> || std::same_as<Element_, std::int8_t>) st
   static constexpr RecordShape record_shape(const Storage&, std::int64_t) { return {.bytes = 2048}; }
 
   /// int8 codes stay as they are, and their scales multiply the sums.
-  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
-    return has_column_scales ? matrix.scale(row, 0) : 1.0F;
-  }
-
-  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                   const PanelRows& rows) {
-    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
-      pack_elements<Element, record_k>(panel, matrix, rows, k);
+  static void pack(std::byte* panel, const RecordShape&, const quant::WeightMatrix& matrix, const PanelRows& rows,
+                   float* column_scales) {
+    pack_elements<Element, record_k>(panel, matrix, rows);
+    if constexpr (has_column_scales) {
+      for_columns(column_scales, rows, [&](std::int64_t row) { return matrix.scale(row, 0); });
     }
   }
 

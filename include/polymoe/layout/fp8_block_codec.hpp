@@ -5,12 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <string_view>
 
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/panel_groups.hpp"
+#include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
@@ -39,11 +40,11 @@ struct Fp8BlockCodec {
     return {.bytes = header_bytes + runs * run_codes};
   }
 
-  static float column_scale(const quant::WeightMatrix&, const RecordShape&, std::int64_t) { return 1.0F; }
-
-  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                   const PanelRows& rows) {
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix, const PanelRows& rows,
+                   float*) {
+    PanelGroups scales(matrix.stored_scales(), rows, matrix.rows_per_scale);
     for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
+      std::memcpy(panel, scales.of(k / record_k), header_bytes);
       pack_record(panel, matrix, rows, k);
     }
   }
@@ -77,20 +78,20 @@ struct Fp8BlockCodec {
   static constexpr const CodeOrder& order =
       std::same_as<Element, float> ? code_order::f32_bytes : code_order::bf16_paired_bytes;
 
+  /// The header has the scales already.
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
     auto* const scale = reinterpret_cast<float*>(record);
     for (std::size_t column = 0; column < rows.size(); ++column) {
-      scale[column] = rows[column] < 0 ? neighbour(scale, column) : matrix.scale(rows[column], k / record_k);
+      if (rows[column] < 0) scale[column] = neighbour(scale, column);
     }
-    RunCodes codes;
+    PanelLines lines;
     for (std::int64_t run = 0; run < runs; ++run) {
-      read_codes(codes, matrix, rows, k + run * run_k, 0);
-      if (sizeof(Element) == 2 && has_e4m3_nan(codes[0].data(), run_codes)) {
-        for (std::size_t column = 0; column < rows.size(); ++column) {
-          if (has_e4m3_nan(codes[column].data(), run_k)) scale[column] = std::numeric_limits<float>::quiet_NaN();
-        }
+      const std::int64_t of_lines = run % runs_of_lines<8>;
+      if (of_lines == 0) {
+        read_codes(lines, matrix, rows, k + run * run_k, std::byte{0});
+        if constexpr (sizeof(Element) == 2) mark_e4m3_nan(scale, lines);
       }
-      store_bytes<order>(record + header_bytes + run * run_codes, codes);
+      store_run<order, 8>(record + header_bytes + run * run_codes, lines, of_lines);
     }
   }
 

@@ -15,6 +15,8 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/panel_groups.hpp"
+#include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/convert.hpp"
@@ -72,14 +74,18 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     return shape;
   }
 
-  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape& shape, std::int64_t row) {
-    return is_scaled(shape) ? 1.0F : matrix.scale(row, 0);
-  }
-
-  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                   const PanelRows& rows) {
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix, const PanelRows& rows,
+                   float* column_scales) {
+    for_columns(column_scales, rows, [&](std::int64_t row) { return is_scaled(shape) ? 1.0F : matrix.scale(row, 0); });
+    PanelGroups scales(matrix.stored_scales(), rows);
+    PanelGroups zeros(matrix.stored_zero_points(), rows);
     for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
-      pack_record(panel, shape, matrix, rows, k);
+      if (shape.group_index) {
+        pack_group_index(panel, shape, matrix, k);
+      } else {
+        pack_scales(panel, shape, matrix, k, scales, zeros);
+      }
+      pack_codes(panel + header_bytes(shape), shape, matrix, rows, k);
     }
   }
 
@@ -140,31 +146,6 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     return (shape.groups * bytes_of_group + 63) / 64 * 64;
   }
 
-  static void pack_record(std::byte* record, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                          const PanelRows& rows, std::int64_t k) {
-    if (shape.group_index) {
-      pack_group_index(record, shape, matrix, k);
-    } else {
-      pack_scales(record, shape, matrix, rows, k);
-    }
-    RunCodes codes;
-    for (std::int64_t run = 0; run < runs; ++run, k += run_k) {
-      read_codes(codes, matrix, rows, k, shape.zero_points ? std::uint8_t{0} : symmetric_zero);
-      if (shape.zero_points) clear_padding(codes, matrix, rows, k);
-      if constexpr (is_signed) {
-        for (auto& column : codes) {
-          for (std::uint8_t& code : column) code = stored(code);
-        }
-      }
-      std::byte* const to = record + header_bytes(shape) + run * code_bytes;
-      if constexpr (is_int4) {
-        store_nibbles<order>(to, codes);
-      } else {
-        store_bytes<order>(to, codes);
-      }
-    }
-  }
-
   // ---- packing
 
   static void pack_group_index(std::byte* record, const RecordShape& shape, const quant::WeightMatrix& matrix,
@@ -177,29 +158,67 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
   }
 
   static void pack_scales(std::byte* record, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                          const PanelRows& rows, std::int64_t k) {
-    std::byte* const zeros = record + shape.groups * scale_bytes(shape);
+                          std::int64_t k, PanelGroups& scales, PanelGroups& zeros) {
+    std::byte* const to_zeros = record + shape.groups * scale_bytes(shape);
     for (std::int64_t group = 0; group < shape.groups; ++group) {
       const std::int64_t first = k + group * record_k / shape.groups;
-      const std::int64_t of_row = first < matrix.columns ? matrix.group_of(first) : 0;
-      for (std::int64_t column = 0; column < panel_columns; ++column) {
-        const std::int64_t row = rows[static_cast<std::size_t>(column)];
-        const std::int64_t index = group * panel_columns + column;
-        const bool is_there = row >= 0 && first < matrix.columns;
-        store_from_float(record, shape.scale, index, is_there ? matrix.scale(row, of_row) : 0.0F);
-        if (shape.zero_points) zeros[index] = static_cast<std::byte>(is_there ? matrix.zero(row, of_row) : 0);
+      std::byte* const to = record + group * scale_bytes(shape);
+      if (first >= matrix.columns) {
+        std::memset(to, 0, static_cast<std::size_t>(scale_bytes(shape)));
+        if (shape.zero_points) std::memset(to_zeros + group * panel_columns, 0, panel_columns);
+        continue;
       }
+      const std::int64_t of_row = matrix.group_of(first);
+      convert_scales(to, shape.scale, scales.of(of_row), matrix.tensors.weight_scale.dtype);
+      if (shape.zero_points) std::memcpy(to_zeros + group * panel_columns, zeros.of(of_row), panel_columns);
     }
   }
 
-  /// Beyond the last column of the matrix a code is its group's zero point.
-  static void clear_padding(RunCodes& codes, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
-    const std::int64_t present = std::max<std::int64_t>(matrix.columns - k, 0);
-    if (present >= run_k || present == 0) return;
+  /// W13's scales and W2's may be of different types.
+  static void convert_scales(std::byte* to, DType type, const std::byte* from, DType stored) {
+    visit_floating_dtype(type, [&]<class To>() {
+      visit_floating_dtype(stored, [&]<class From>() {
+        constexpr auto width = static_cast<std::int64_t>(vector::width<vector::Native>);
+        for (std::int64_t i = 0; i < panel_columns; i += width) {
+          vector::store(reinterpret_cast<To*>(to) + i,
+                        vector::load<vector::Native>(reinterpret_cast<const From*>(from) + i));
+        }
+      });
+    });
+  }
+
+  static void pack_codes(std::byte* codes, const RecordShape& shape, const quant::WeightMatrix& matrix,
+                         const PanelRows& rows, std::int64_t k) {
+    const auto none = static_cast<std::byte>(shape.zero_points ? 0 : in_each_code(symmetric_zero));
+    PanelLines lines;
+    for (std::int64_t run = 0; run < runs; ++run, codes += code_bytes) {
+      const std::int64_t of_lines = run % runs_of_lines<bits>;
+      if (of_lines == 0) {
+        const std::int64_t first = k + run * run_k;
+        read_codes(lines, matrix, rows, first, none);
+        if (shape.zero_points) clear_padding(lines, matrix, rows, first);
+        if constexpr (is_signed) lines.change([](std::uint64_t code) { return code ^ each_byte(0x80); });
+      }
+      store_run<order, bits>(codes, lines, of_lines);
+    }
+  }
+
+  static constexpr std::uint8_t in_each_code(std::int32_t code) noexcept {
+    return static_cast<std::uint8_t>(is_int4 ? code * 0x11 : code);
+  }
+
+  /// Beyond the last column of the matrix, up to the end of its run, a code is its group's zero point.
+  static void clear_padding(PanelLines& lines, const quant::WeightMatrix& matrix, const PanelRows& rows,
+                            std::int64_t k) {
+    const std::int64_t present = matrix.columns - k;
+    if (present <= 0 || present >= runs_of_lines<bits> * run_k || present % run_k == 0) return;
+    const std::int64_t first = present * bits / 8;
+    const std::int64_t last = (present / run_k + 1) * run_line_bytes<bits>;
+    const std::int64_t group = matrix.group_of(matrix.columns - 1);
     for (std::size_t column = 0; column < rows.size(); ++column) {
       if (rows[column] < 0) continue;
-      const auto zero = static_cast<std::uint8_t>(matrix.zero(rows[column], matrix.group_of(matrix.columns - 1)));
-      for (auto i = static_cast<std::size_t>(present); i < codes[column].size(); ++i) codes[column][i] = zero;
+      const auto zero = static_cast<std::byte>(in_each_code(matrix.zero(rows[column], group)));
+      std::fill(lines.of_column[column] + first, lines.of_column[column] + last, zero);
     }
   }
 

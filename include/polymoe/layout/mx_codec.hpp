@@ -1,10 +1,12 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string_view>
 #include <type_traits>
@@ -14,6 +16,8 @@
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
 #include "polymoe/layout/mx_scales.hpp"
+#include "polymoe/layout/panel_groups.hpp"
+#include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
@@ -48,22 +52,28 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
     return {.bytes = header_bytes + runs * code_bytes};
   }
 
-  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
-    // A NaN among the codes would lose itself when steps are taken from it.
-    if constexpr (!is_fp4) {
-      if (has_e4m3_nan(matrix, row)) return std::numeric_limits<float>::quiet_NaN();
-    }
-    return Scales::column_scale(matrix, row);
-  }
-
-  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                   const PanelRows& rows) {
-    std::array<std::int32_t, panel_columns> moved{};
-    for (std::size_t column = 0; column < rows.size(); ++column) {
-      if (rows[column] >= 0) moved[column] = Scales::moved_by(matrix, rows[column]);
-    }
-    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
-      pack_record(panel, matrix, rows, k, moved);
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix, const PanelRows& rows,
+                   float* column_scales) {
+    PanelGroups scales(matrix.stored_scales(), rows);
+    const std::array<std::int32_t, panel_columns> moved = moved_columns(scales, matrix.groups(), rows, column_scales);
+    PanelLines lines;
+    for (std::int64_t k = 0; k < matrix.columns;) {
+      read_codes(lines, matrix, rows, k, std::byte{0});
+      // A NaN among the codes would lose itself when steps are taken from it.
+      if constexpr (!is_fp4) mark_e4m3_nan(column_scales, lines);
+      lines.change(with_negative_zeros);
+      for (std::int64_t run = 0; run < runs_of_lines<code_bits> && k < matrix.columns; run += runs) {
+        for (std::int64_t i = 0; i < runs; ++i, k += run_k) {
+          std::byte* const steps = panel + i * panel_columns;
+          if (k >= matrix.columns) {
+            std::memset(steps, 0, panel_columns);
+          } else if (!pack_steps(steps, scales.of(k / run_k), moved)) {
+            clear_others(lines, run + i, scales.of(k / run_k), moved);
+          }
+          store_run<order, code_bits>(panel + header_bytes + i * code_bytes, lines, run + i);
+        }
+        panel += shape.bytes;
+      }
     }
   }
 
@@ -118,7 +128,8 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
  private:
   static constexpr bool is_fp4 = number == QuantElement::e2m1;
   static constexpr std::int64_t runs = record_k / run_k;
-  static constexpr std::int64_t code_bytes = is_fp4 ? run_codes / 2 : run_codes;
+  static constexpr int code_bits = is_fp4 ? 4 : 8;
+  static constexpr std::int64_t code_bytes = run_codes * code_bits / 8;
   static constexpr std::int64_t header_bytes = 64;
   static constexpr std::uint8_t zero = is_fp4 ? 8 : 0x80;
 
@@ -131,32 +142,65 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
                                                 ? (is_fp4 ? code_order::f32_nibbles : code_order::f32_bytes)
                                                 : (is_fp4 ? code_order::bf16_nibbles : code_order::bf16_paired_bytes);
 
-  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k,
-                          const std::array<std::int32_t, panel_columns>& moved) {
-    RunCodes codes;
-    for (std::int64_t run = 0; run < runs; ++run, k += run_k) {
-      read_codes(codes, matrix, rows, k, zero);
+  /// Codes of 0 become those of -0.
+  static constexpr std::uint64_t with_negative_zeros(std::uint64_t codes) noexcept {
+    if constexpr (is_fp4) {
+      const std::uint64_t in_lowest_pairs = codes | codes >> 2;
+      return codes | (~(in_lowest_pairs | in_lowest_pairs >> 1) & each_byte(0x11)) << 3;
+    } else {
+      // A carry into the upper bit says that one of the lower seven is set.
+      return codes | ~(((codes & each_byte(0x7F)) + each_byte(0x7F)) | each_byte(0x7F));
+    }
+  }
+
+  /// By what columns are moved, and their scales.
+  static std::array<std::int32_t, panel_columns> moved_columns(PanelGroups& scales, std::int64_t groups,
+                                                               const PanelRows& rows, float* column_scales) noexcept {
+    using Codes = std::array<std::uint8_t, panel_columns>;
+    Codes least;
+    Codes greatest{};
+    Codes above_greatest;  // where the code of NaN is 0
+    least.fill(Scales::nan_code - 1);
+    above_greatest.fill(1);
+    for (std::int64_t group = 0; group < groups; ++group) {
+      const std::byte* const codes = scales.of(group);
       for (std::size_t column = 0; column < rows.size(); ++column) {
-        const bool is_there = rows[column] >= 0 && k < matrix.columns;
-        const std::int32_t step =
-            is_there
-                ? Scales::step(scale_codes(matrix, rows[column])[static_cast<std::size_t>(k / run_k)], moved[column])
-                : -1;
-        const bool fits = Scales::is_step(step);
-        record[run * panel_columns + static_cast<std::int64_t>(column)] = static_cast<std::byte>(fits ? step : 0);
-        if (fits) {
-          // 0 is the one code that changes; written without a choice, the loop is a few vectors.
-          for (std::uint8_t& code : codes[column]) code = static_cast<std::uint8_t>(code | (code == 0 ? zero : 0U));
-        } else {
-          codes[column].fill(zero);
-        }
+        const auto code = std::to_integer<std::uint8_t>(codes[column]);
+        least[column] = std::min(least[column], code);
+        greatest[column] = std::max(greatest[column], code);
+        above_greatest[column] = std::max(above_greatest[column], static_cast<std::uint8_t>(code + 1));
       }
-      std::byte* const to = record + header_bytes + run * code_bytes;
-      if constexpr (is_fp4) {
-        store_nibbles<order>(to, codes);
-      } else {
-        store_bytes<order>(to, codes);
-      }
+    }
+    std::array<std::int32_t, panel_columns> moved{};
+    for (std::size_t column = 0; column < rows.size(); ++column) {
+      if (rows[column] >= 0) moved[column] = Scales::moved_by(least[column], above_greatest[column] - 1);
+      column_scales[column] = rows[column] < 0                       ? 0.0F
+                              : greatest[column] == Scales::nan_code ? std::numeric_limits<float>::quiet_NaN()
+                                                                     : power_of_two(moved[column]);
+    }
+    return moved;
+  }
+
+  /// A run's steps; false where some column has none, and needs zeros.
+  static bool pack_steps(std::byte* steps, const std::byte* scales,
+                         const std::array<std::int32_t, panel_columns>& moved) noexcept {
+    std::array<std::int32_t, panel_columns> made;
+    std::int32_t others = 0;
+    for (std::size_t column = 0; column < made.size(); ++column) {
+      const std::int32_t step = Scales::step(std::to_integer<std::int32_t>(scales[column]), moved[column]);
+      made[column] = Scales::is_step(step) ? step : 0;
+      others |= Scales::is_step(step) ? 0 : 1;
+    }
+    for (std::size_t column = 0; column < made.size(); ++column) steps[column] = static_cast<std::byte>(made[column]);
+    return others == 0;
+  }
+
+  static void clear_others(PanelLines& lines, std::int64_t run, const std::byte* scales,
+                           const std::array<std::int32_t, panel_columns>& moved) noexcept {
+    constexpr std::int64_t bytes = run_line_bytes<code_bits>;
+    for (std::size_t column = 0; column < moved.size(); ++column) {
+      if (Scales::is_step(Scales::step(std::to_integer<std::int32_t>(scales[column]), moved[column]))) continue;
+      std::memset(lines.of_column[column] + run * bytes, is_fp4 ? zero * 0x11 : zero, bytes);
     }
   }
 

@@ -3,20 +3,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
-#include <span>
 
 #include "polymoe/numeric/exponent.hpp"
-#include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
 namespace polymoe::inline POLYMOE_ISA::layout {
-
-/// The scales of a row that are stored as bytes, of keys with a scale for each run of a row.
-inline std::span<const std::uint8_t> scale_codes(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
-  const auto* const codes = reinterpret_cast<const std::uint8_t*>(matrix.tensors.weight_scale.data);
-  return {codes + row * matrix.scale_row_stride, static_cast<std::size_t>(matrix.groups())};
-}
 
 /// How the scales of MX formats, 2^e with e in [-127, 127] or NaN, become steps that are taken from exponents.
 ///
@@ -29,23 +20,11 @@ template <std::int32_t lowest, std::int32_t highest>
 struct MxScales {
   static_assert(highest - lowest <= 255);
 
-  /// The exponent e of a row that becomes 0: of the number that multiplies the column's sums.
-  static std::int32_t moved_by(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
-    std::int32_t least = 254;
-    std::int32_t greatest = 0;
-    for (const std::uint8_t code : scale_codes(matrix, row)) {
-      greatest = std::max<std::int32_t>(greatest, code == nan_code ? 0 : code);
-      least = std::min<std::int32_t>(least, code);
-    }
+  /// The exponent e of a column that becomes 0: of the number that multiplies its sums. Of codes that are numbers, `least`
+  /// and `greatest` are the outermost.
+  static constexpr std::int32_t moved_by(std::int32_t least, std::int32_t greatest) noexcept {
     const std::int32_t over = greatest - 127 - highest;
     return over > 0 ? over : std::max(std::min(least - 127 - lowest, 0), over);
-  }
-
-  static float column_scale(const quant::WeightMatrix& matrix, std::int64_t row) noexcept {
-    for (const std::uint8_t code : scale_codes(matrix, row)) {
-      if (code == nan_code) return std::numeric_limits<float>::quiet_NaN();
-    }
-    return power_of_two(moved_by(matrix, row));
   }
 
   /// The step of a scale code in a column that is moved by `moved`.
@@ -57,7 +36,7 @@ struct MxScales {
   /// What a step makes of a number.
   static constexpr float scale(std::int32_t step) noexcept { return power_of_two(highest - step); }
 
-  static constexpr std::int32_t nan_code = 255;
+  static constexpr std::uint8_t nan_code = 255;
 };
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

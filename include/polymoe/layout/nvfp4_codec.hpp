@@ -1,6 +1,7 @@
 // Copyright the polymoe authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
@@ -14,7 +15,8 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
-#include "polymoe/layout/mx_scales.hpp"
+#include "polymoe/layout/panel_groups.hpp"
+#include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
@@ -45,17 +47,22 @@ struct NvFp4Codec {
     return {.bytes = header_bytes + run_codes / 2};
   }
 
-  static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
-    for (const std::uint8_t code : scale_codes(matrix, row)) {
-      if ((code & 0x7FU) == 0x7FU) return std::numeric_limits<float>::quiet_NaN();
-    }
-    return matrix.global_scale(row);
-  }
-
-  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix,
-                   const PanelRows& rows) {
-    for (std::int64_t k = 0; k < matrix.columns; k += record_k, panel += shape.bytes) {
-      pack_record(panel, matrix, rows, k);
+  static void pack(std::byte* panel, const RecordShape& shape, const quant::WeightMatrix& matrix, const PanelRows& rows,
+                   float* column_scales) {
+    for_columns(column_scales, rows, [&](std::int64_t row) { return matrix.global_scale(row); });
+    PanelGroups scales(matrix.stored_scales(), rows);
+    PanelLines lines;
+    for (std::int64_t k = 0; k < matrix.columns; k += runs_of_lines<4> * run_k) {
+      read_codes(lines, matrix, rows, k, std::byte{0});
+      const std::int64_t runs = std::min((matrix.columns - k + run_k - 1) / run_k, runs_of_lines<4>);
+      for (std::int64_t run = 0; run < runs; ++run) {
+        const std::byte* const of_run = scales.of((k + run * run_k) / block_k);
+        if (!pack_scales(panel + run * shape.bytes, of_run)) apply_others(lines, run, of_run, column_scales);
+      }
+      lines.change(exchanged_all);
+      for (std::int64_t run = 0; run < runs; ++run, panel += shape.bytes) {
+        store_run<order, 4>(panel + header_bytes, lines, run);
+      }
     }
   }
 
@@ -101,7 +108,6 @@ struct NvFp4Codec {
   static constexpr std::int64_t block_k = 16;
   static constexpr std::int64_t blocks = run_k / block_k;
   static constexpr std::int64_t header_bytes = blocks * panel_columns;
-  static constexpr std::uint8_t checkpoint_zero = 0;
   static constexpr std::int32_t least_exponent = -9;
   static constexpr const CodeOrder& order =
       std::same_as<Element, float> ? code_order::f32_nibbles : code_order::bf16_nibbles;
@@ -111,41 +117,56 @@ struct NvFp4Codec {
     return std::same_as<Element, bf16> && (code & 7U) < 2 ? code ^ 1U : code;
   }
 
+  /// The same for 16 of them.
+  static constexpr std::uint64_t exchanged_all(std::uint64_t codes) noexcept {
+    return std::same_as<Element, bf16> ? codes ^ (~(codes >> 1 | codes >> 2) & each_byte(0x11)) : codes;
+  }
+
   static constexpr std::uint16_t word_of(float value) {
     return bf16(value).bits;
   }
   static constexpr std::int32_t least_word = (127 + least_exponent) << 7;
 
-  /// Of the 128 e4m3 magnitudes.
-  static constexpr auto scale_bytes = [] {
-    std::array<std::uint8_t, 128> bytes{};
-    for (unsigned code = 1; code < 127; ++code) {
-      const std::int32_t word = word_of(e4m3_decode(static_cast<std::uint8_t>(code)));
-      bytes[code] = static_cast<std::uint8_t>((word - least_word) >> 4);
-    }
-    return bytes;
-  }();
+  /// Of an e4m3 magnitude. Those of subnormal numbers, below 8, are on lines that are ever steeper: without a table, and in
+  /// bytes, the loop over columns is a few vectors.
+  static constexpr std::uint8_t scale_byte(std::uint8_t magnitude) noexcept {
+    const auto low = std::min<std::uint8_t>(magnitude, 8);
+    const auto of_low = std::min({static_cast<std::uint8_t>(2 * low + 8), static_cast<std::uint8_t>(4 * low),
+                                  static_cast<std::uint8_t>(8 * std::max<std::uint8_t>(low, 1) - 8)});
+    return magnitude == 0x7F ? std::uint8_t{0} : static_cast<std::uint8_t>(of_low + magnitude - low);
+  }
 
-  static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
-    RunCodes codes;
-    read_codes(codes, matrix, rows, k, checkpoint_zero);
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      for (std::size_t column = 0; column < rows.size(); ++column) {
-        const std::int64_t first = k + block * block_k;
-        const bool is_there = rows[column] >= 0 && first < matrix.columns;
-        const unsigned scale =
-            is_there ? scale_codes(matrix, rows[column])[static_cast<std::size_t>(first / block_k)] : 0U;
-        const unsigned magnitude = scale & 0x7FU;
-        const auto sign = static_cast<std::uint8_t>(scale >> 7 << 3);
-        record[block * panel_columns + static_cast<std::int64_t>(column)] =
-            static_cast<std::byte>(scale_bytes[magnitude]);
-        for (std::int64_t i = block * block_k; i < (block + 1) * block_k; ++i) {
-          std::uint8_t& code = codes[column][static_cast<std::size_t>(i)];
-          code = exchanged(magnitude == 0 ? checkpoint_zero : code ^ sign);
-        }
-      }
+  static_assert([] {
+    for (std::uint8_t magnitude = 1; magnitude < 0x7F; ++magnitude) {
+      if (scale_byte(magnitude) != (word_of(e4m3_decode(magnitude)) - least_word) >> 4) return false;
     }
-    store_nibbles<order>(record + header_bytes, codes);
+    return true;
+  }());
+
+  /// The scales of a run, [2 blocks][32]; false where they have more to say.
+  static bool pack_scales(std::byte* record, const std::byte* scales) noexcept {
+    std::uint8_t greatest = 0;
+    for (std::int64_t i = 0; i < header_bytes; ++i) {
+      const auto scale = std::to_integer<std::uint8_t>(scales[i]);
+      greatest = std::max(greatest, static_cast<std::uint8_t>(scale - 1));
+      record[i] = static_cast<std::byte>(scale_byte(scale & 0x7F));
+    }
+    return greatest < 0x7E;
+  }
+
+  /// What scales that are 0 or negative make of codes, and NaNs of their columns' scales.
+  static void apply_others(PanelLines& lines, std::int64_t run, const std::byte* scales,
+                           float* column_scales) noexcept {
+    for (std::int64_t i = 0; i < header_bytes; ++i) {
+      const auto scale = std::to_integer<std::uint8_t>(scales[i]);
+      const std::int64_t column = i % panel_columns;
+      std::byte* const block = lines.of_column[column] + run * run_line_bytes<4> + i / panel_columns * (block_k / 2);
+      std::uint64_t codes;
+      std::memcpy(&codes, block, sizeof codes);
+      codes = (scale & 0x7FU) == 0 ? 0 : codes ^ each_byte(scale < 0x80 ? 0 : 0x88);
+      std::memcpy(block, &codes, sizeof codes);
+      if ((scale & 0x7FU) == 0x7F) column_scales[column] = std::numeric_limits<float>::quiet_NaN();
+    }
   }
 
   static float scale(std::byte byte) noexcept {

@@ -46,6 +46,12 @@ struct RecordShape {
   DType element = DType::f32;    ///< the type of the numbers, where they keep the checkpoint's
 };
 
+/// out = of(row) for each column of a panel, 0 for those that are not there.
+template <class Of>
+void for_columns(float* out, const PanelRows& rows, Of of) {
+  for (std::size_t column = 0; column < rows.size(); ++column) out[column] = rows[column] < 0 ? 0.0F : of(rows[column]);
+}
+
 /// How weights stand in a panel and how they become what a microkernel multiplies.
 template <class C>
 concept Codec = requires(std::byte* record, const std::byte* packed, const quant::WeightMatrix& matrix,
@@ -57,9 +63,9 @@ concept Codec = requires(std::byte* record, const std::byte* packed, const quant
   { C::is_direct } -> std::convertible_to<bool>;           // records are K steps as they are
   { C::has_column_scales } -> std::convertible_to<bool>;   // the sums of a column are multiplied by a number
 
-  { C::record_shape(storage, k) } -> std::same_as<RecordShape>;         // of a matrix with k columns
-  { C::column_scale(matrix, shape, k) } -> std::same_as<float>;         // of checkpoint row k
-  { C::pack(record, shape, matrix, rows) } -> std::same_as<void>;       // all records of a panel
+  { C::record_shape(storage, k) } -> std::same_as<RecordShape>;  // of a matrix with k columns
+  // All records of a panel, and what the sums of its columns are multiplied by where has_column_scales says so.
+  { C::pack(record, shape, matrix, rows, shared) } -> std::same_as<void>;
   { C::pack_tail(shared, shape, matrix, rows) } -> std::same_as<void>;  // what all records of a panel share
   { C::unpack(packed, k, shape, tail, record) } -> std::same_as<void>;  // k records -> K steps
 };
@@ -151,12 +157,17 @@ struct Panels {
   static void pack_expert(std::byte* memory, const quant::ExpertCheckpoint& checkpoint, const LayerShape& shape,
                           const Storage& storage, E& executor) {
     const ExpertPanels expert = expert_panels(shape, storage);
-    executor.parallel_for(expert.w13.panels + expert.w2.panels, [&](std::int64_t index, int) {
-      if (index < expert.w13.panels) {
-        pack_panel(memory, expert.w13, index, checkpoint.w13, w13_rows(checkpoint, shape, index));
-      } else {
-        const std::int64_t panel = index - expert.w13.panels;
-        pack_panel(memory, expert.w2, panel, checkpoint.w2, w2_rows(shape, panel));
+    const std::int64_t panels = expert.w13.panels + expert.w2.panels;
+    const std::int64_t together = packed_together(expert, executor.concurrency());
+    executor.parallel_for(divide_up(panels, together), [&](std::int64_t task, int) {
+      const std::int64_t end = std::min((task + 1) * together, panels);
+      for (std::int64_t index = task * together; index < end; ++index) {
+        if (index < expert.w13.panels) {
+          pack_panel(memory, expert.w13, index, checkpoint.w13, w13_rows(checkpoint, shape, index));
+        } else {
+          const std::int64_t panel = index - expert.w13.panels;
+          pack_panel(memory, expert.w2, panel, checkpoint.w2, w2_rows(shape, panel));
+        }
       }
     });
     // Equal weights are equal bytes, whatever was in the memory before.
@@ -166,6 +177,15 @@ struct Panels {
 
  private:
   static constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+  /// Panels that a worker packs one after the other: a huge page of them, if that leaves some work for each. Workers that
+  /// come to a new page at the same time would all have the operating system clear one.
+  static constexpr std::int64_t packed_together(const ExpertPanels& expert, int workers) {
+    constexpr std::int64_t huge_page = std::int64_t{2} << 20;
+    const std::int64_t panels = expert.w13.panels + expert.w2.panels;
+    const std::int64_t bytes = std::max(expert.w13.panel_bytes, expert.w2.panel_bytes);
+    return std::clamp<std::int64_t>(divide_up(huge_page, bytes), 1, std::max<std::int64_t>(panels / (4 * workers), 1));
+  }
 
   static constexpr PanelMatrix matrix(std::int64_t columns, std::int64_t panels, std::int64_t depth,
                                       const Storage& storage) {
@@ -208,15 +228,9 @@ struct Panels {
   static void pack_panel(std::byte* memory, const PanelMatrix& place, std::int64_t panel,
                          const quant::WeightMatrix& matrix, const PanelRows& rows) {
     std::byte* const record = memory + place.weights_offset + panel * place.panel_bytes;
-    codec::pack(record, place.record, matrix, rows);
     float* const tail = reinterpret_cast<float*>(memory + place.tails_offset) + panel * place.tail_floats;
-    for (std::size_t column = 0; column < rows.size(); ++column) {
-      const std::int64_t row = rows[column];
-      tail[column] = row < 0 ? 0.0F : matrix.bias(row);
-      if constexpr (codec::has_column_scales) {
-        tail[rows.size() + column] = row < 0 ? 0.0F : codec::column_scale(matrix, place.record, row);
-      }
-    }
+    for_columns(tail, rows, [&](std::int64_t row) { return matrix.bias(row); });
+    codec::pack(record, place.record, matrix, rows, tail + panel_columns);
     codec::pack_tail(tail + own_tail_floats<codec>, place.record, matrix, rows);
   }
 };

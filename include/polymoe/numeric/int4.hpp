@@ -11,14 +11,6 @@ namespace polymoe {
   return static_cast<std::uint8_t>((word >> (4U * i)) & 15U);
 }
 
-/// All eight codes of such a word, a byte each.
-[[gnu::always_inline]] constexpr std::uint64_t spread_nibbles(std::uint32_t word) {
-  std::uint64_t codes = word;
-  codes = (codes | codes << 16) & 0x0000FFFF0000FFFFU;
-  codes = (codes | codes << 8) & 0x00FF00FF00FF00FFU;
-  return (codes | codes << 4) & 0x0F0F0F0F0F0F0F0FU;
-}
-
 /// Code i of a row of nibbles, two a byte, the lower nibble first. A little-endian row of int32 words with eight codes
 /// each reads the same.
 [[gnu::always_inline]] constexpr std::uint8_t nibble(const std::uint8_t* row, std::size_t i) {

@@ -24,6 +24,43 @@ inline constexpr std::array<unsigned, 8> awq_nibble_of_column{0, 4, 1, 5, 2, 6, 
 
 }  // namespace detail
 
+/// What a tensor holds for each row of a matrix, as bytes in the order of its columns. A row's units follow each other, or
+/// lie apart where a tensor has rows side by side.
+struct StoredRows {
+  const std::byte* data = nullptr;
+  std::int64_t row_bytes = 0;
+  std::int64_t row_stride = 0;  ///< from the first unit of a row to the next row's
+  std::int64_t unit_bytes = 1;
+  std::int64_t unit_stride = 1;
+
+  /// Each row is one run of bytes.
+  constexpr bool are_runs() const noexcept { return unit_bytes == unit_stride; }
+
+  [[gnu::always_inline]] const std::byte* row(std::int64_t index) const noexcept { return data + index * row_stride; }
+
+  /// Bytes [first, first + count) of a row; whole units.
+  [[gnu::always_inline]] void read(std::int64_t index, std::int64_t first, std::int64_t count,
+                                   std::byte* out) const noexcept {
+    if (are_runs()) {
+      std::memcpy(out, row(index) + first, static_cast<std::size_t>(count));
+      return;
+    }
+    const std::byte* const from = row(index) + first / unit_bytes * unit_stride;
+    switch (unit_bytes) {
+      case 1: return gather<std::uint8_t>(from, count, out);
+      case 2: return gather<std::uint16_t>(from, count, out);
+      default: return gather<std::uint32_t>(from, count, out);
+    }
+  }
+
+ private:
+  template <class Unit>
+  [[gnu::always_inline]] void gather(const std::byte* from, std::int64_t count, std::byte* out) const noexcept {
+    constexpr auto bytes = static_cast<std::int64_t>(sizeof(Unit));
+    for (std::int64_t i = 0; i < count; i += bytes, from += unit_stride) std::memcpy(out + i, from, sizeof(Unit));
+  }
+};
+
 /// One expert's W13 or W2 as the checkpoint stores it: [rows, columns] = [N, K] in logical terms, rows in the
 /// checkpoint's order. A weight is
 ///
@@ -76,13 +113,7 @@ struct WeightMatrix {
           return unpack_nibbles(bytes + row * (columns / 2), first, count, out);
         }
         if (pack_format == PackFormat::gptq) {
-          std::int64_t i = 0;
-          for (; first % 8 == 0 && i + 8 <= count; i += 8) {
-            const std::uint64_t spread =
-                spread_nibbles(load_element<std::uint32_t>(data, (first + i) / 8 * rows + row));
-            std::memcpy(out + i, &spread, sizeof spread);
-          }
-          for (; i < count; ++i) {
+          for (std::int64_t i = 0; i < count; ++i) {
             const std::int64_t k = first + i;
             out[i] = nibble(load_element<std::uint32_t>(data, k / 8 * rows + row), static_cast<unsigned>(k % 8));
           }
@@ -106,6 +137,25 @@ struct WeightMatrix {
     }
   }
 
+  /// Weights in bytes: codes of 8 bits, two codes of 4 bits with the lower nibble first, or unquantized numbers. Not where
+  /// has_stored_codes() denies it.
+  constexpr StoredRows stored_codes() const noexcept {
+    const std::int64_t row_bytes = key.is_none() ? columns * static_cast<std::int64_t>(size_of(tensors.weight.dtype))
+                                   : key.element == QuantElement::e2m1 || key.element == QuantElement::uint4b8
+                                       ? columns / 2
+                                       : columns;
+    if (is_wna16(key) && pack_format == PackFormat::gptq) {
+      constexpr std::int64_t word = sizeof(std::uint32_t);  // of codes of one row
+      return {tensors.weight.data, row_bytes, word, word, rows * word};
+    }
+    return {tensors.weight.data, row_bytes, row_bytes};
+  }
+
+  /// A word of AWQ is of eight rows.
+  constexpr bool has_stored_codes() const noexcept {
+    return key.element != QuantElement::uint4b8 || pack_format != PackFormat::awq;
+  }
+
   /// All codes of a row.
   [[gnu::always_inline]] void codes_row(std::int64_t row, std::uint8_t* out) const noexcept {
     codes(row, 0, columns, out);
@@ -124,6 +174,14 @@ struct WeightMatrix {
   [[gnu::always_inline]] std::uint8_t scale_code(std::int64_t row, std::int64_t group) const noexcept {
     return load_element<std::uint8_t>(tensors.weight_scale.data, scale_index(row, group));
   }
+
+  /// The scales of groups in their own type, where rows have groups; a row of them is for rows_per_scale rows.
+  constexpr StoredRows stored_scales() const noexcept {
+    return stored_groups(tensors.weight_scale.data, static_cast<std::int64_t>(size_of(tensors.weight_scale.dtype)));
+  }
+
+  /// The zero points, a byte each, where has_zero_points().
+  constexpr StoredRows stored_zero_points() const noexcept { return stored_groups(tensors.zero_point.data, 1); }
 
   /// nvfp4's second scale, of the whole matrix or of w1 or w3; 1 for other keys.
   [[gnu::always_inline]] float global_scale(std::int64_t row) const noexcept {
@@ -197,14 +255,11 @@ struct WeightMatrix {
  private:
   [[gnu::always_inline]] static void unpack_nibbles(const std::uint8_t* row, std::int64_t first, std::int64_t count,
                                                     std::uint8_t* out) noexcept {
-    // Whole bytes in a loop of their own, which compilers make vectors of.
-    const std::int64_t pairs = first % 2 == 0 ? count / 2 : 0;
-    const std::uint8_t* const bytes = row + first / 2;
-    for (std::int64_t i = 0; i < pairs; ++i) {
-      out[2 * i] = bytes[i] & 15U;
-      out[2 * i + 1] = static_cast<std::uint8_t>(bytes[i] >> 4);
-    }
-    for (std::int64_t i = 2 * pairs; i < count; ++i) out[i] = nibble(row, static_cast<std::size_t>(first + i));
+    for (std::int64_t i = 0; i < count; ++i) out[i] = nibble(row, static_cast<std::size_t>(first + i));
+  }
+
+  constexpr StoredRows stored_groups(const std::byte* data, std::int64_t bytes) const noexcept {
+    return {data, groups() * bytes, scale_row_stride * bytes, bytes, scale_group_stride * bytes};
   }
 
   [[gnu::always_inline]] float stored_float(std::int64_t row, std::int64_t column) const noexcept {
