@@ -6,13 +6,16 @@
 #include <cstdint>
 #include <limits>
 #include <string_view>
+#include <type_traits>
 
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -40,7 +43,8 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
   static constexpr RecordShape record_shape(const Storage&, std::int64_t) { return {.bytes = run_codes}; }
 
   static float column_scale(const quant::WeightMatrix& matrix, const RecordShape&, std::int64_t row) {
-    if constexpr (!keeps_nan) {
+    // Codes are unpacked without regard for it.
+    if constexpr (number == QuantElement::f8_e4m3) {
       if (has_e4m3_nan(matrix, row)) return std::numeric_limits<float>::quiet_NaN();
     }
     return matrix.scale(row, 0);
@@ -55,25 +59,41 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
 
   static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
 
-  static void unpack(const std::byte* packed, std::int64_t records, const RecordShape&, const float*,
-                     std::byte* out) noexcept {
+  static void unpack(const std::byte* packed, std::int64_t records, [[maybe_unused]] const RecordShape& shape,
+                     const float*, std::byte* out) noexcept {
     if constexpr (std::same_as<Element, float>) {
-      for (; records > 0; --records, packed += run_codes, out += run_bytes<Element>) {
-        unpack_rows<false>(packed, ones.data(), out,
-                           [](auto code, std::int64_t) { return decode<vector::Native>(code); });
-      }
+      store_numbers<ChannelCodec>(packed, records, shape, out);
     } else {
       unpack_bf16(packed, records, out);
     }
   }
 
+  /// A record as numbers: NumbersCodec.
+  template <vector::FloatVector V>
+  class Numbers {
+    using Codes = std::conditional_t<number == QuantElement::i8, Int8Numbers, E4m3Numbers>;
+
+   public:
+    static constexpr float unit = Codes::template unit<V>;
+    static constexpr bool has_scales = false;
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+    static constexpr std::int64_t steps_of_group() noexcept { return record_k / step_of_numbers; }
+
+    Numbers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      Codes::template for_step<V>(record_, step, f);
+    }
+
+   private:
+    const std::byte* record_;
+  };
+
  private:
   static constexpr const CodeOrder& order = std::same_as<Element, float> ? code_order::f32_bytes
                                             : number == QuantElement::i8 ? code_order::bf16_bytes
                                                                          : code_order::bf16_paired_bytes;
-
-  /// Whether a NaN among the codes is one among the weights; if not, the column's scale is one.
-  static constexpr bool keeps_nan = std::same_as<Element, float> || number == QuantElement::i8;
 
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
     RunCodes codes;
@@ -107,6 +127,6 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
 };
 
 static_assert(Codec<ChannelCodec<bf16, QuantElement::f8_e4m3>>);
-static_assert(Codec<ChannelCodec<float, QuantElement::i8>>);
+static_assert(NumbersCodec<ChannelCodec<float, QuantElement::i8>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

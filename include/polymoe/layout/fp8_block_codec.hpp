@@ -11,8 +11,10 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -22,8 +24,8 @@ namespace polymoe::inline POLYMOE_ISA::layout {
 ///
 ///     [32 scales, fp32][4 runs of codes]
 ///
-/// One scale a column, because the edges of blocks need not be those of panels. For bf16 it is NaN where one of the
-/// column's codes is, so that only numbers need be unpacked.
+/// One scale a column, because the edges of blocks need not be those of panels. It is NaN where one of the column's codes
+/// is, so that only numbers need be unpacked.
 template <class Element_>
 struct Fp8BlockCodec {
   using Element = Element_;
@@ -52,10 +54,37 @@ struct Fp8BlockCodec {
 
   static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
                      std::byte* out) noexcept {
-    for (; records > 0; --records, packed += shape.bytes, out += runs * run_bytes<Element>) {
-      unpack_record(packed, out);
+    if constexpr (std::same_as<Element, float>) {
+      store_numbers<Fp8BlockCodec>(packed, records, shape, out);
+    } else {
+      for (; records > 0; --records, packed += shape.bytes, out += runs * run_bytes<Element>) {
+        unpack_record(packed, out);
+      }
     }
   }
+
+  /// A record as numbers: NumbersCodec.
+  template <vector::FloatVector V>
+  class Numbers {
+   public:
+    static constexpr float unit = E4m3Numbers::unit<V>;
+    static constexpr bool has_scales = true;
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+    static constexpr std::int64_t steps_of_group() noexcept { return record_k / step_of_numbers; }
+
+    Numbers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      E4m3Numbers::for_step<V>(record_ + header_bytes + step / 2 * run_codes, step % 2, f);
+    }
+    [[gnu::always_inline]] V scale(std::int64_t, std::int64_t v) const noexcept {
+      return vector::load<V>(reinterpret_cast<const float*>(record_) + v * std::int64_t{vector::width<V>});
+    }
+
+   private:
+    const std::byte* record_;
+  };
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
   static constexpr bool scales_records(const RecordShape&) noexcept {
@@ -85,7 +114,7 @@ struct Fp8BlockCodec {
     RunCodes codes;
     for (std::int64_t run = 0; run < runs; ++run) {
       read_codes(codes, matrix, rows, k + run * run_k, 0);
-      if (sizeof(Element) == 2 && has_e4m3_nan(codes[0].data(), run_codes)) {
+      if (has_e4m3_nan(codes[0].data(), run_codes)) {
         for (std::size_t column = 0; column < rows.size(); ++column) {
           if (has_e4m3_nan(codes[column].data(), run_k)) scale[column] = std::numeric_limits<float>::quiet_NaN();
         }
@@ -102,31 +131,24 @@ struct Fp8BlockCodec {
   static void unpack_record(const std::byte* record, std::byte* out) noexcept {
     const auto* const scale = reinterpret_cast<const float*>(record);
     const std::byte* const codes = record + header_bytes;
-    if constexpr (std::same_as<Element, float>) {
-      for (std::int64_t run = 0; run < runs; ++run) {
-        unpack_rows<false>(codes + run * run_codes, scale, out + run * run_bytes<Element>,
-                           [](auto code, std::int64_t) { return e4m3_number<vector::Native>(code); });
-      }
-    } else {
 #if defined(POLYMOE_HAS_AVX512_CODES)
-      const std::byte* half_codes = codes;
-      for (std::int64_t half = 0; half < 2; ++half, half_codes += run_codes / 2) {
-        const __m512 scales = _mm512_loadu_ps(scale + half * 16);
-        const __m512 first = _mm512_set1_ps(scale[half * 16]);
-        if (scale[half * 16] >= 0.0F && _mm512_cmp_ps_mask(scales, first, _CMP_EQ_OQ) == 0xFFFF) {
-          unpack_half(half_codes, first, out + half * 1024);
-        } else {
-          unpack_half(half_codes, avx512::RowScales(scales), out + half * 1024);
-        }
+    const std::byte* half_codes = codes;
+    for (std::int64_t half = 0; half < 2; ++half, half_codes += run_codes / 2) {
+      const __m512 scales = _mm512_loadu_ps(scale + half * 16);
+      const __m512 first = _mm512_set1_ps(scale[half * 16]);
+      if (scale[half * 16] >= 0.0F && _mm512_cmp_ps_mask(scales, first, _CMP_EQ_OQ) == 0xFFFF) {
+        unpack_half(half_codes, first, out + half * 1024);
+      } else {
+        unpack_half(half_codes, avx512::RowScales(scales), out + half * 1024);
       }
-#else
-      for (std::int64_t run = 0; run < runs; ++run) {
-        unpack_codes<order, false, Element>(
-            codes + run * run_codes, out + run * run_bytes<Element>,
-            [&](std::uint8_t code, std::int64_t column) { return e4m3_number<float>(code) * scale[column]; });
-      }
-#endif
     }
+#else
+    for (std::int64_t run = 0; run < runs; ++run) {
+      unpack_codes<order, false, Element>(
+          codes + run * run_codes, out + run * run_bytes<Element>,
+          [&](std::uint8_t code, std::int64_t column) { return e4m3_number<float>(code) * scale[column]; });
+    }
+#endif
   }
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
@@ -166,6 +188,6 @@ struct Fp8BlockCodec {
 };
 
 static_assert(Codec<Fp8BlockCodec<bf16>>);
-static_assert(Codec<Fp8BlockCodec<float>>);
+static_assert(NumbersCodec<Fp8BlockCodec<float>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

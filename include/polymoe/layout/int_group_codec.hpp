@@ -15,6 +15,7 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/convert.hpp"
@@ -97,6 +98,12 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
 
   static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float* tail,
                      std::byte* out) noexcept {
+    if constexpr (std::same_as<Element, float>) {
+      if (Numbers<vector::Native>::serves(shape)) {
+        store_numbers<IntGroupCodec>(packed, records, shape, out);
+        return;
+      }
+    }
     for (; records > 0; --records, packed += shape.bytes) {
       const std::byte* const codes = packed + header_bytes(shape);
       if (shape.group_index) {
@@ -114,6 +121,56 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
   }
 
  private:
+  struct Group;
+
+ public:
+  /// A record as numbers: NumbersCodec.
+  template <vector::FloatVector V>
+  class Numbers {
+    using Codes = std::conditional_t<bits == 4, Int4Numbers, Int8Numbers>;
+    static constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
+
+   public:
+    static constexpr float unit = Codes::template unit<V>;
+    static constexpr bool has_scales = true;
+    static constexpr bool serves(const RecordShape& shape) noexcept { return !shape.group_index; }
+    std::int64_t steps_of_group() const noexcept { return runs_of_group_ * (run_k / step_of_numbers); }
+
+    Numbers(const std::byte* record, const RecordShape& shape) noexcept
+        : record_(record), shape_(&shape), runs_of_group_(runs / std::max(shape.groups, 1)) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      const std::byte* const codes = record_ + header_bytes(*shape_) + step / 2 * code_bytes;
+      if (!shape_->zero_points) return Codes::template for_step<V>(codes, step % 2, f);
+      V zeros[vectors_of_row<V>];
+      const std::uint8_t* const points = group_of(step).zeros;
+      for (std::int64_t v = 0; v < vectors_of_row<V>; ++v) {
+        zeros[v] = to_number<V>(load_bytes<V>(points + v * width)) - V(symmetric_zero);
+      }
+      Codes::template for_step<V>(codes, step % 2,
+                                  [&](std::int64_t k, std::int64_t v, V number)
+                                      __attribute__((always_inline)) { f(k, v, number - zeros[v]); });
+    }
+    [[gnu::always_inline]] V scale(std::int64_t step, std::int64_t v) const noexcept {
+      if (shape_->groups == 0) return V(1.0F);
+      const std::byte* const scales = group_of(step).scales;
+      V found(0.0F);
+      visit_floating_dtype(shape_->scale, [&]<class T>() {
+        found = vector::load<V>(reinterpret_cast<const T*>(scales) + v * width);
+      });
+      return found;
+    }
+
+   private:
+    Group group_of(std::int64_t step) const noexcept { return Group(record_, *shape_, step / 2 / runs_of_group_); }
+
+    const std::byte* record_;
+    const RecordShape* shape_;
+    std::int64_t runs_of_group_;
+  };
+
+ private:
   static constexpr bool is_int4 = bits == 4;
   static constexpr std::int64_t runs = record_k / run_k;
   static constexpr std::int64_t code_bytes = is_int4 ? run_codes / 2 : run_codes;
@@ -122,8 +179,8 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
                                                 ? (is_int4 ? code_order::f32_nibbles : code_order::f32_bytes)
                                                 : (is_int4 ? code_order::bf16_nibbles : code_order::bf16_bytes);
 
-  /// int8 codes for bf16 are kept less 128, as signed numbers.
-  static constexpr bool is_signed = !is_int4 && std::same_as<Element, bf16>;
+  /// int8 codes are kept less 128, as signed numbers.
+  static constexpr bool is_signed = !is_int4;
   static constexpr std::uint8_t stored(std::uint8_t code) noexcept {
     return is_signed ? static_cast<std::uint8_t>(code ^ 0x80U) : code;
   }
@@ -337,15 +394,9 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     float zero[panel_columns];
     group.as_floats(scale, zero);
     for (; count > 0; --count, codes += code_bytes, out += run_bytes<Element>) {
-      if constexpr (std::same_as<Element, float>) {
-        unpack_rows<is_int4>(codes, scale, out, [&](auto code, std::int64_t column) {
-          return to_number<vector::Native>(code) - vector::load<vector::Native>(zero + column);
-        });
-      } else {
-        unpack_codes<order, is_int4, Element>(codes, out, [&](std::uint8_t code, std::int64_t column) {
-          return (static_cast<float>(stored(code)) - zero[column]) * scale[column];
-        });
-      }
+      unpack_codes<order, is_int4, Element>(codes, out, [&](std::uint8_t code, std::int64_t column) {
+        return (static_cast<float>(stored(code)) - zero[column]) * scale[column];
+      });
     }
   }
 
@@ -469,6 +520,6 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
 };
 
 static_assert(Codec<IntGroupCodec<bf16, 4>>);
-static_assert(Codec<IntGroupCodec<float, 8>>);
+static_assert(NumbersCodec<IntGroupCodec<float, 8>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -14,10 +14,12 @@
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
 #include "polymoe/layout/mx_scales.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
 #include "polymoe/numeric/exponent.hpp"
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -74,13 +76,46 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
 #if defined(POLYMOE_HAS_AVX512_CODES)
     if constexpr (std::same_as<Element, bf16>) return unpack_bf16(packed, records, shape, out);
 #endif
-    for (; records > 0; --records, packed += shape.bytes) {
-      for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
-        const std::byte* const codes = packed + header_bytes + run * code_bytes;
-        unpack_run(packed + run * panel_columns, codes, out);
+    if constexpr (std::same_as<Element, float>) {
+      store_numbers<MxCodec>(packed, records, shape, out);
+    } else {
+      for (; records > 0; --records, packed += shape.bytes) {
+        for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
+          const std::byte* const codes = packed + header_bytes + run * code_bytes;
+          unpack_run(packed + run * panel_columns, codes, out);
+        }
       }
     }
   }
+
+  /// A record as numbers: NumbersCodec.
+  template <vector::FloatVector V>
+  class Numbers {
+    using Codes = std::conditional_t<number == QuantElement::e2m1, E2m1Numbers, E4m3Numbers>;
+
+   public:
+    static constexpr float unit = Codes::template unit<V>;
+    static constexpr bool has_scales = true;
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+    static constexpr std::int64_t steps_of_group() noexcept { return run_k / step_of_numbers; }
+
+    Numbers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      Codes::template for_step<V>(record_ + header_bytes + step / 2 * code_bytes, step % 2, f);
+    }
+    /// 2^(highest - step).
+    [[gnu::always_inline]] V scale(std::int64_t step, std::int64_t v) const noexcept {
+      using I = vector::Int<V>;
+      const auto* const steps = reinterpret_cast<const std::uint8_t*>(record_) + step / 2 * panel_columns;
+      const I taken = load_bytes<V>(steps + v * std::int64_t{vector::width<V>});
+      return vector::from_bits<V>((I(127 + highest) - taken) << 23);
+    }
+
+   private:
+    const std::byte* record_;
+  };
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
  private:
@@ -160,12 +195,11 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
     }
   }
 
-  template <class V>
-  [[gnu::always_inline]] static V decode(vector::Int<V> code) noexcept {
+  static float decode(std::uint8_t code) noexcept {
     if constexpr (is_fp4) {
-      return e2m1_number<V>(code);
+      return e2m1_number<float>(code);
     } else {
-      return e4m3_number<V>(code);
+      return e4m3_number<float>(code);
     }
   }
 
@@ -174,12 +208,8 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
     for (std::int64_t column = 0; column < panel_columns; ++column) {
       scale[column] = Scales::scale(std::to_integer<std::int32_t>(steps[column]));
     }
-    if constexpr (std::same_as<Element, float>) {
-      unpack_rows<is_fp4>(codes, scale, out, [](auto code, std::int64_t) { return decode<vector::Native>(code); });
-    } else {
-      unpack_codes<order, is_fp4, Element>(
-          codes, out, [&](std::uint8_t code, std::int64_t column) { return decode<float>(code) * scale[column]; });
-    }
+    unpack_codes<order, is_fp4, Element>(
+        codes, out, [&](std::uint8_t code, std::int64_t column) { return decode(code) * scale[column]; });
   }
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
@@ -211,6 +241,6 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
 };
 
 static_assert(Codec<MxCodec<bf16, QuantElement::e2m1>>);
-static_assert(Codec<MxCodec<float, QuantElement::f8_e4m3>>);
+static_assert(NumbersCodec<MxCodec<float, QuantElement::f8_e4m3>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -15,10 +15,12 @@
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
 #include "polymoe/layout/mx_scales.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
 #include "polymoe/numeric/e4m3.hpp"
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -63,8 +65,38 @@ struct NvFp4Codec {
 
   static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
                      std::byte* out) noexcept {
-    for (; records > 0; --records, packed += shape.bytes, out += run_bytes<Element>) unpack_run(packed, out);
+    if constexpr (std::same_as<Element, float>) {
+      store_numbers<NvFp4Codec>(packed, records, shape, out);
+    } else {
+      for (; records > 0; --records, packed += shape.bytes, out += run_bytes<Element>) unpack_run(packed, out);
+    }
   }
+
+  /// A record as numbers: NumbersCodec.
+  template <vector::FloatVector V>
+  class Numbers {
+   public:
+    static constexpr float unit = E2m1Numbers::unit<V>;
+    static constexpr bool has_scales = true;
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+    static constexpr std::int64_t steps_of_group() noexcept { return block_k / step_of_numbers; }
+
+    Numbers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      E2m1Numbers::for_step<V>(record_ + header_bytes, step, f);
+    }
+    [[gnu::always_inline]] V scale(std::int64_t step, std::int64_t v) const noexcept {
+      using I = vector::Int<V>;
+      const auto* const scales = reinterpret_cast<const std::uint8_t*>(record_) + step * panel_columns;
+      const I bytes = load_bytes<V>(scales + v * std::int64_t{vector::width<V>});
+      return vector::from_bits<V>((bytes << 20) + I(least_word << 16));
+    }
+
+   private:
+    const std::byte* record_;
+  };
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
  private:
@@ -171,21 +203,13 @@ struct NvFp4Codec {
         scales[block][column] = scale(record[block * panel_columns + column]);
       }
     }
-    if constexpr (std::same_as<Element, float>) {
-      for (std::int64_t block = 0; block < blocks; ++block) {
-        unpack_rows<true>(
-            codes, scales[block], out, [](auto code, std::int64_t) { return e2m1_number<vector::Native>(code); },
-            block * block_k, (block + 1) * block_k);
-      }
-    } else {
-      for (std::size_t i = 0; i < order.size(); ++i) {
-        const CodePlace place = order[i];
-        const unsigned code = std::to_integer<unsigned>(codes[i / 2]) >> (i % 2 * 4);
-        const Element element(e2m1_number<float>(exchanged(static_cast<std::uint8_t>(code & 0xFU))) *
-                              scales[place.k / block_k][place.column]);
-        std::memcpy(out + element_place<Element>(place.column, place.k) * std::int64_t{sizeof(Element)}, &element,
-                    sizeof element);
-      }
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const CodePlace place = order[i];
+      const unsigned code = std::to_integer<unsigned>(codes[i / 2]) >> (i % 2 * 4);
+      const Element element(e2m1_number<float>(exchanged(static_cast<std::uint8_t>(code & 0xFU))) *
+                            scales[place.k / block_k][place.column]);
+      std::memcpy(out + element_place<Element>(place.column, place.k) * std::int64_t{sizeof(Element)}, &element,
+                  sizeof element);
     }
   }
 
@@ -250,6 +274,6 @@ struct NvFp4Codec {
 };
 
 static_assert(Codec<NvFp4Codec<bf16>>);
-static_assert(Codec<NvFp4Codec<float>>);
+static_assert(NumbersCodec<NvFp4Codec<float>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout
