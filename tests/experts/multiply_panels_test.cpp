@@ -432,7 +432,7 @@ TYPED_TEST(MultiplyPanels, gives_batch_invariant_rows_the_same_bits_beside_any_o
 TEST(DigitRows, are_exact_down_to_2_to_the_minus_14_of_the_greatest) {
   constexpr std::int64_t steps = 37;
   constexpr std::int64_t depth = steps * 32;
-  for (std::int64_t count = 1; count <= experts::DigitRows::most_rows; ++count) {
+  for (std::int64_t count = 1; count <= experts::DigitRows<bf16>::most_rows; ++count) {
     for (const std::int64_t parts : {1, 2}) {
       SCOPED_TRACE(std::to_string(count) + " rows, parts " + std::to_string(parts));
       std::mt19937 random(static_cast<unsigned>(count));
@@ -447,8 +447,8 @@ TEST(DigitRows, are_exact_down_to_2_to_the_minus_14_of_the_greatest) {
           at(row, k) = bf16(std::ldexp(random() % 2 == 0 ? mantissa : -mantissa, exponent));
         }
       }
-      Workspace memory(static_cast<std::size_t>(experts::DigitRows::memory_bytes(count, steps)));
-      experts::DigitRows digits(count, parts, memory.data());
+      Workspace memory(static_cast<std::size_t>(experts::DigitRows<bf16>::memory_bytes(count, steps)));
+      experts::DigitRows<bf16> digits(count, parts, memory.data());
       ASSERT_TRUE(digits.read(activations.data(), steps));
       const microkernel::DigitOperand operand = digits.operand();
       const auto integer = [&](std::int64_t row, std::int64_t k) {
@@ -458,7 +458,7 @@ TEST(DigitRows, are_exact_down_to_2_to_the_minus_14_of_the_greatest) {
         return digit(0) * 65536.0 + digit(1) * 256.0 + digit(2);
       };
       for (std::int64_t row = 0; row < count; ++row) {
-        const double unit = std::ldexp(1.0, operand.exponents[row] - 22);
+        const double unit = std::ldexp(1.0, operand.exponents[row] - 21);
         double greatest = 0.0;
         for (std::int64_t k = 0; k < depth; ++k) {
           greatest = std::max(greatest, std::abs(static_cast<double>(static_cast<float>(at(row, k)))));
@@ -477,7 +477,7 @@ TEST(DigitRows, are_exact_down_to_2_to_the_minus_14_of_the_greatest) {
             magnitudes += std::abs(number);
           }
           // Four additions of fp32, each rounded.
-          ASSERT_NEAR(static_cast<double>(operand.sums[row * operand.sums_stride + part]) * 0x1p22, sum,
+          ASSERT_NEAR(static_cast<double>(operand.sums[row * operand.sums_stride + part]) * 0x1p21, sum,
                       magnitudes * 0x1p-22)
               << row << " " << part;
         }
@@ -490,8 +490,8 @@ TEST(DigitRows, are_not_made_of_rows_that_are_not_finite) {
   for (const float number : {INFINITY, -INFINITY, NAN}) {
     alignas(64) bf16 activations[2 * 32] = {};
     activations[45] = bf16(number);
-    Workspace memory(static_cast<std::size_t>(experts::DigitRows::memory_bytes(1, 2)));
-    EXPECT_FALSE(experts::DigitRows(1, 1, memory.data()).read(reinterpret_cast<std::byte*>(activations), 2));
+    Workspace memory(static_cast<std::size_t>(experts::DigitRows<bf16>::memory_bytes(1, 2)));
+    EXPECT_FALSE(experts::DigitRows<bf16>(1, 1, memory.data()).read(reinterpret_cast<std::byte*>(activations), 2));
   }
 }
 

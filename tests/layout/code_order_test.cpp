@@ -47,6 +47,7 @@ void expect_nibbles_in_order() {
 
 TEST(CodeOrder, says_where_each_code_of_a_run_is_stored) {
   expect_bytes_in_order<code_order::f32_bytes>();
+  expect_bytes_in_order<code_order::f32_paired_bytes>();
   expect_bytes_in_order<code_order::bf16_bytes>();
   expect_bytes_in_order<code_order::bf16_paired_bytes>();
   expect_nibbles_in_order<code_order::f32_nibbles>();

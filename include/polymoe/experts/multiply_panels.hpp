@@ -64,17 +64,19 @@ bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] c
                      [[maybe_unused]] microkernel::Prefetcher& prefetcher) noexcept {
 #if defined(POLYMOE_HAS_DIGIT_PRODUCTS)
   if constexpr (layout::IntegerCodec<Codec>) {
+    using Element = typename Microkernel::Element;
     using Integers = typename Codec::Integers;
-    static_assert(Integers::most_rows <= DigitRows::most_rows);
+    static_assert(Integers::most_rows <= DigitRows<Element>::most_rows);
     const std::int64_t rows = product.blocks.rows;
+    const std::int64_t runs = product.steps * microkernel::step_k<Element> / layout::run_k;
     // Finished sums and the digits share the memory for sums.
     constexpr std::int64_t first_digit = 4096;
     if (product.batch_invariant || rows > Integers::most_rows || !Integers::serves(product.record) ||
-        first_digit + DigitRows::memory_bytes(rows, product.steps) > WorkerMemory<Microkernel>::sums_limit) {
+        first_digit + DigitRows<Element>::memory_bytes(rows, runs) > WorkerMemory<Microkernel>::sums_limit) {
       return false;
     }
-    DigitRows digits(rows, Integers::groups_of_run, memory.sums + first_digit);
-    if (!digits.read(product.activations, product.steps)) return false;
+    DigitRows<Element> digits(rows, Integers::groups_of_run, memory.sums + first_digit);
+    if (!digits.read(product.activations, runs)) return false;
     const std::int64_t records = product.weights.panel_bytes / product.record.bytes;
     auto* const sums = reinterpret_cast<float*>(memory.sums);
     with_rows<Integers::most_rows>(rows, [&](auto count) {

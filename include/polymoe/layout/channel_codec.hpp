@@ -91,9 +91,10 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
   };
 
  private:
-  static constexpr const CodeOrder& order = std::same_as<Element, float> ? code_order::f32_bytes
-                                            : number == QuantElement::i8 ? code_order::bf16_bytes
-                                                                         : code_order::bf16_paired_bytes;
+  static constexpr const CodeOrder& order =
+      number == QuantElement::i8
+          ? (std::same_as<Element, float> ? code_order::f32_bytes : code_order::bf16_bytes)
+          : (std::same_as<Element, float> ? code_order::f32_paired_bytes : code_order::bf16_paired_bytes);
 
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
     RunCodes codes;

@@ -72,6 +72,12 @@ inline constexpr CodeOrder f32_bytes = detail::make_order([](std::int64_t i) {
   return CodePlace{static_cast<std::uint8_t>(i % 32), static_cast<std::uint8_t>(i / 32)};
 });
 
+/// Bytes for fp32 in pairs: of the words of a row of K the lower bytes are the left half of the columns, the upper ones
+/// the right half.
+inline constexpr CodeOrder f32_paired_bytes = detail::make_order([](std::int64_t i) {
+  return CodePlace{static_cast<std::uint8_t>(i % 2 * 16 + i / 2 % 16), static_cast<std::uint8_t>(i / 32)};
+});
+
 /// Nibbles for fp32: four bytes are eight K of a column, the lower nibbles before the upper ones; 16 columns of them
 /// follow each other, for vectors of any width.
 inline constexpr CodeOrder f32_nibbles = detail::make_order([](std::int64_t i) {

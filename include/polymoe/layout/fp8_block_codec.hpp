@@ -104,7 +104,7 @@ struct Fp8BlockCodec {
   static constexpr std::int64_t runs = record_k / run_k;
   static constexpr std::int64_t header_bytes = 128;
   static constexpr const CodeOrder& order =
-      std::same_as<Element, float> ? code_order::f32_bytes : code_order::bf16_paired_bytes;
+      std::same_as<Element, float> ? code_order::f32_paired_bytes : code_order::bf16_paired_bytes;
 
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
     auto* const scale = reinterpret_cast<float*>(record);

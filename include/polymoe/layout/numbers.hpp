@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <xsimd/xsimd.hpp>
 
+#include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
 #include "polymoe/layout/panels.hpp"
@@ -51,15 +52,27 @@ template <int b, class I>
   return bytes >> 24;
 }
 
+}  // namespace detail
+
+/// Eight K, from 8 * index on, of vector `v` of a row of columns of a run in code_order::f32_nibbles.
 template <vector::FloatVector V>
-[[gnu::always_inline]] inline vector::Int<V> load_int(const std::byte* from) noexcept {
+[[gnu::always_inline]] inline vector::Int<V> load_eight_nibbles(const std::byte* run, std::int64_t v,
+                                                                std::int64_t index) noexcept {
+  const std::int64_t column = v * static_cast<std::int64_t>(vector::width<V>);
+  const std::byte* const from = run + column / 16 * (run_codes / 4) + index * 64 + column % 16 * 4;
   return vector::to_bits(vector::load<V>(reinterpret_cast<const float*>(from)));
 }
 
-/// The bytes of a table that the lower nibbles of bytes are the indices of.
-template <vector::FloatVector V>
-[[gnu::always_inline]] inline vector::Int<V> look_up(const std::array<std::int8_t, 16>& table,
-                                                     vector::Int<V> indices) noexcept {
+/// Of the lower nibble of each byte the byte that a table has for it.
+template <vector::FloatVector V, class Byte>
+[[gnu::always_inline]] inline vector::Int<V> look_up_nibbles(const std::array<Byte, 16>& table,
+                                                             vector::Int<V> indices) noexcept {
+#if defined(POLYMOE_HAS_AVX512_CODES)
+  if constexpr (vector::width<V> == 16) {
+    return _mm512_permutexvar_epi8(indices, _mm512_broadcast_i32x4(_mm_load_si128(
+                                                reinterpret_cast<const __m128i*>(table.data()))));
+  }
+#endif
 #if defined(__SSSE3__)
   if constexpr (vector::width<V> >= 4) {
     const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(table.data()));
@@ -79,8 +92,6 @@ template <vector::FloatVector V>
   return std::bit_cast<vector::Int<V>>(codes);
 }
 
-}  // namespace detail
-
 /// Nibbles in code_order::f32_nibbles that stand for integers of a table.
 template <const std::array<std::int8_t, 16>& table, float unit_>
 struct NibbleNumbers {
@@ -89,13 +100,10 @@ struct NibbleNumbers {
 
   template <vector::FloatVector V, class F>
   [[gnu::always_inline]] static void for_step(const std::byte* run, std::int64_t step, F f) noexcept {
-    constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
     for (std::int64_t k = 0; k < step_of_numbers; k += 8) {
-      const std::byte* const eight = run + (step * 2 + k / 8) * 64;
 #pragma GCC unroll 8
       for (std::int64_t v = 0; v < vectors_of_row<V>; ++v) {
-        const std::int64_t column = v * width;
-        for_eight<V>(detail::load_int<V>(eight + column / 16 * (run_codes / 4) + column % 16 * 4),
+        for_eight<V>(load_eight_nibbles<V>(run, v, step * 2 + k / 8),
                      [&](std::int64_t i, V number) __attribute__((always_inline)) { f(k + i, v, number); });
       }
     }
@@ -121,8 +129,8 @@ struct NibbleNumbers {
       return;
     }
 #endif
-    for_bytes<V>(detail::look_up<V>(table, codes), 0, f);
-    for_bytes<V>(detail::look_up<V>(table, codes >> 4), 4, f);
+    for_bytes<V>(look_up_nibbles<V>(table, codes), 0, f);
+    for_bytes<V>(look_up_nibbles<V>(table, codes >> 4), 4, f);
   }
 
   template <class V, class F>
@@ -178,8 +186,8 @@ struct Int8Numbers {
   }
 };
 
-/// e4m3 in code_order::f32_bytes; NaN is not among them. As fp16 a code is 2^-8 of its number, subnormal ones included,
-/// and the instruction that widens fp16 does not care for what happens to subnormal fp32.
+/// e4m3 in code_order::f32_paired_bytes; NaN is not among them. As fp16 a code is 2^-8 of its number, subnormal ones
+/// included, and the instruction that widens fp16 does not care for what happens to subnormal fp32.
 struct E4m3Numbers {
 #if defined(__F16C__)
   static constexpr bool has_fp16 = true;
@@ -192,58 +200,80 @@ struct E4m3Numbers {
   template <vector::FloatVector V, class F>
   [[gnu::always_inline]] static void for_step(const std::byte* run, std::int64_t step, F f) noexcept {
     constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
-    const auto* codes = reinterpret_cast<const std::uint8_t*>(run) + step * step_of_numbers * panel_columns;
+    constexpr std::int64_t vectors_of_half = vectors_of_row<V> / 2;
+    constexpr std::int64_t words = sizeof(V) / 2;  // of two vectors of the left half, and as many of the right one
+    const auto* codes = reinterpret_cast<const std::uint16_t*>(run) + step * step_of_numbers * panel_columns / 2;
 #pragma GCC unroll 4
-    for (std::int64_t k = 0; k < step_of_numbers; ++k) {
-#pragma GCC unroll 8
-      for (std::int64_t v = 0; v < vectors_of_row<V>; v += 2, codes += 2 * width) {
-        const TwoVectors<V> two(codes);
-        f(k, v, two.first);
-        f(k, v + 1, two.second);
+    for (std::int64_t i = 0; i < step_of_numbers * vectors_of_half; i += 2, codes += words) {
+      const Widened<V> wide(codes);
+      for (std::int64_t j = 0; j < 2; ++j) {
+        const std::int64_t k = (i + j) / vectors_of_half;
+        const std::int64_t v = (i + j) % vectors_of_half;
+        f(k, v, wide.left[j]);
+        f(k, v + vectors_of_half, wide.right[j]);
       }
     }
+    static_assert(words == 2 * width);
   }
 
  private:
+  /// The numbers of the lower and of the upper bytes of words.
   template <class V>
-  struct TwoVectors {
-    V first;
-    V second;
+  struct Widened {
+    V left[2];
+    V right[2];
 
-    [[gnu::always_inline]] explicit TwoVectors(const std::uint8_t* codes) noexcept {
+    [[gnu::always_inline]] explicit Widened(const std::uint16_t* codes) noexcept {
 #if defined(__F16C__)
+      // Sign and magnitude of fp16, which are a bit apart.
+      constexpr auto kept = static_cast<std::int16_t>(0xBF80);
 #if defined(__AVX512BW__)
       if constexpr (vector::width<V> == 16) {
-        const __m512i wide = _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)));
-        const __m512i words = _mm512_and_si512(_mm512_slli_epi16(wide, 7), _mm512_set1_epi16(sign_and_magnitude));
-        first = _mm512_cvtph_ps(_mm512_castsi512_si256(words));
-        second = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(words, 1));
+        const __m512i both = _mm512_loadu_si512(codes);
+        widen(_mm512_and_si512(_mm512_srai_epi16(_mm512_slli_epi16(both, 8), 1), _mm512_set1_epi16(kept)), left);
+        widen(_mm512_and_si512(_mm512_srai_epi16(both, 1), _mm512_set1_epi16(kept)), right);
         return;
       }
 #endif
 #if defined(__AVX2__)
       if constexpr (vector::width<V> == 8) {
-        const __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
-        const __m256i words = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16(sign_and_magnitude));
-        first = _mm256_cvtph_ps(_mm256_castsi256_si128(words));
-        second = _mm256_cvtph_ps(_mm256_extracti128_si256(words, 1));
+        const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+        widen(_mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(both, 8), 1), _mm256_set1_epi16(kept)), left);
+        widen(_mm256_and_si256(_mm256_srai_epi16(both, 1), _mm256_set1_epi16(kept)), right);
         return;
       }
 #endif
       if constexpr (vector::width<V> == 4) {
-        const __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes)));
-        const __m128i words = _mm_and_si128(_mm_slli_epi16(wide, 7), _mm_set1_epi16(sign_and_magnitude));
-        first = _mm_cvtph_ps(words);
-        second = _mm_cvtph_ps(_mm_unpackhi_epi64(words, words));
+        const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
+        widen(_mm_and_si128(_mm_srai_epi16(_mm_slli_epi16(both, 8), 1), _mm_set1_epi16(kept)), left);
+        widen(_mm_and_si128(_mm_srai_epi16(both, 1), _mm_set1_epi16(kept)), right);
         return;
       }
 #endif
-      first = e4m3_number<V>(load_bytes<V>(codes));
-      second = e4m3_number<V>(load_bytes<V>(codes + vector::width<V>));
+      for (std::int64_t j = 0; j < 2; ++j) {
+        const vector::Int<V> both = vector::load_codes<V>(codes + j * std::int64_t{vector::width<V>});
+        left[j] = e4m3_number<V>(both & vector::Int<V>(0xFF));
+        right[j] = e4m3_number<V>(both >> 8);
+      }
     }
 
    private:
-    static constexpr auto sign_and_magnitude = static_cast<std::int16_t>(0xBF80);
+#if defined(__F16C__)
+#if defined(__AVX512F__)
+    [[gnu::always_inline]] static void widen(__m512i words, V (&two)[2]) noexcept {
+      two[0] = _mm512_cvtph_ps(_mm512_castsi512_si256(words));
+      two[1] = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(words, 1));
+    }
+#endif
+    [[gnu::always_inline]] static void widen(__m256i words, V (&two)[2]) noexcept {
+      two[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(words));
+      two[1] = _mm256_cvtph_ps(_mm256_extracti128_si256(words, 1));
+    }
+    [[gnu::always_inline]] static void widen(__m128i words, V (&two)[2]) noexcept {
+      two[0] = _mm_cvtph_ps(words);
+      two[1] = _mm_cvtph_ps(_mm_unpackhi_epi64(words, words));
+    }
+#endif
   };
 };
 

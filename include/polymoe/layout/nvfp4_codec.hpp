@@ -14,6 +14,7 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/integers.hpp"
 #include "polymoe/layout/mx_scales.hpp"
 #include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panels.hpp"
@@ -88,46 +89,40 @@ struct NvFp4Codec {
       E2m1Numbers::for_step<V>(record_ + header_bytes, step, f);
     }
     [[gnu::always_inline]] V scale(std::int64_t step, std::int64_t v) const noexcept {
-      using I = vector::Int<V>;
-      const auto* const scales = reinterpret_cast<const std::uint8_t*>(record_) + step * panel_columns;
-      const I bytes = load_bytes<V>(scales + v * std::int64_t{vector::width<V>});
-      return vector::from_bits<V>((bytes << 20) + I(least_word << 16));
+      return block_scale<V>(record_, step, v, least_word << 16);
     }
 
    private:
     const std::byte* record_;
   };
 
-#if defined(POLYMOE_HAS_AVX512_CODES)
  private:
   /// e2m1 weights of a record as integers, twice the numbers, times a number for each 16 K.
   class Fp4Integers {
    public:
+    using Vector = vector::Native;
     static constexpr int groups_of_run = 2;
-    static constexpr int most_rows = 3;
+    static constexpr int most_rows = most_rows_of_nibbles<Element>;
     static constexpr std::int64_t runs_of_group() noexcept { return 1; }
     static constexpr bool serves(const RecordShape&) noexcept { return true; }
 
     Fp4Integers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
 
-    [[gnu::always_inline]] void two_quads(std::int64_t, int half, int pair, __m512i (&quads)[2]) const noexcept {
-      avx512::two_quads_of_nibbles(record_ + header_bytes + half * 256 + pair * 64, integers, quads);
+    [[gnu::always_inline]] void two_quads(std::int64_t, int v, int pair, vector::Int<Vector>* quads) const noexcept {
+      layout::two_quads<Element, Vector>(record_ + header_bytes, v, pair, integers, quads);
     }
     /// Half of the number of e4m3.
-    [[gnu::always_inline]] __m512 scale(std::int64_t, int part, int half) const noexcept {
-      const auto* const bytes = reinterpret_cast<const __m128i*>(record_ + part * panel_columns + half * 16);
-      const __m512i words = _mm512_slli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes)), 20);
-      return _mm512_castsi512_ps(_mm512_add_epi32(words, _mm512_set1_epi32((least_word << 16) - (1 << 23))));
+    [[gnu::always_inline]] Vector scale(std::int64_t, int part, int v) const noexcept {
+      return block_scale<Vector>(record_, part, v, (least_word << 16) - (1 << 23));
     }
-    static __m512 zero(std::int64_t, int, int) noexcept { return _mm512_set1_ps(avx512::e2m1_zero); }
+    static Vector zero(std::int64_t, int, int) noexcept { return Vector(e2m1_zero); }
 
    private:
     const std::byte* record_;
   };
 
  public:
-  using Integers = std::conditional_t<std::same_as<Element, bf16>, Fp4Integers, void>;
-#endif
+  using Integers = std::conditional_t<has_quads<Element>, Fp4Integers, void>;
 
  private:
   static constexpr std::int64_t block_k = 16;
@@ -142,6 +137,12 @@ struct NvFp4Codec {
   static constexpr std::uint8_t exchanged(std::uint8_t code) noexcept {
     return std::same_as<Element, bf16> && (code & 7U) < 2 ? code ^ 1U : code;
   }
+
+  alignas(16) static constexpr std::array<std::uint8_t, 16> integers = [] {
+    std::array<std::uint8_t, 16> made{};
+    for (std::uint8_t code = 0; code < 16; ++code) made[code] = e2m1_integers[exchanged(code)];
+    return made;
+  }();
 
   static constexpr std::uint16_t word_of(float value) {
     return bf16(value).bits;
@@ -178,6 +179,16 @@ struct NvFp4Codec {
       }
     }
     store_nibbles<order>(record + header_bytes, codes);
+  }
+
+  /// Those of a vector of columns, whose least one has the bits `least`.
+  template <class V>
+  [[gnu::always_inline]] static V block_scale(const std::byte* record, std::int64_t block, std::int64_t v,
+                                              std::int32_t least) noexcept {
+    using I = vector::Int<V>;
+    const auto* const scales = reinterpret_cast<const std::uint8_t*>(record) + block * panel_columns;
+    const I bytes = load_bytes<V>(scales + v * static_cast<std::int64_t>(vector::width<V>));
+    return vector::from_bits<V>((bytes << 20) + I(least));
   }
 
   static float scale(std::byte byte) noexcept {
@@ -258,12 +269,6 @@ struct NvFp4Codec {
       const float scale = 1.0F + static_cast<float>(code % 8) / 8.0F;
       made.added[code] = static_cast<std::uint8_t>(word_of(1.5F * scale) - word_of(scale));
     }
-    return made;
-  }();
-
-  static constexpr std::array<std::uint8_t, 16> integers = [] {
-    std::array<std::uint8_t, 16> made{};
-    for (std::uint8_t code = 0; code < 16; ++code) made[code] = avx512::e2m1_integers[exchanged(code)];
     return made;
   }();
 

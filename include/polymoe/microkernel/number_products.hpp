@@ -17,7 +17,9 @@ namespace polymoe::inline POLYMOE_ISA::microkernel {
 // numbers in registers and are never stored.
 template <class V>
 struct NumberProducts {
-  static constexpr std::int64_t most_rows = 4;
+  static constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
+  /// Whose sums stay in registers.
+  static constexpr int most_rows = width == 16 ? 8 : width == 8 ? 3 : 1;
 
   /// Multiplies the records of a panel by one block of rows; `sums` is [2 halves][rows][16].
   template <layout::NumbersCodec<V> Codec, int rows>
@@ -68,7 +70,6 @@ struct NumberProducts {
   }
 
  private:
-  static constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
   static constexpr std::int64_t vectors = layout::vectors_of_row<V>;
   template <int rows>
   using Sums = V[rows][vectors];
