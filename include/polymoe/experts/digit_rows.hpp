@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/decode.hpp"
 #include "polymoe/microkernel/block.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/exponent.hpp"
@@ -24,7 +25,8 @@ namespace polymoe::inline POLYMOE_ISA::experts {
 ///     x[k] = 2^exponent * 2^-21 * (65536 d0[k] + 256 d1[k] + d2[k])
 ///
 /// bf16 is exact down to 2^-14 of the row's greatest magnitude; what is smaller, and fp32, is rounded to 2^-22 of it,
-/// which is what fp32 keeps of a sum that the greatest element takes part in.
+/// which is what fp32 keeps of a sum that the greatest element takes part in. Subnormal bf16 numbers are read as zeros, as
+/// products of bf16 do.
 template <class Element>
 requires(std::same_as<Element, bf16> || std::same_as<Element, float>) class DigitRows {
  public:
@@ -41,7 +43,7 @@ requires(std::same_as<Element, bf16> || std::same_as<Element, float>) class Digi
 
   microkernel::DigitOperand operand() const noexcept { return {bytes_, sums_, sums_stride_, exponents_}; }
 
-  /// Reads one block of rows ([K steps][rows][64 bytes]). False where a row is not finite, or of subnormal numbers.
+  /// Reads one block of rows ([K steps][rows][64 bytes]). False where a row is not finite, or of subnormal fp32 numbers.
   bool read(const std::byte* activations, std::int64_t runs) noexcept {
     sums_ = reinterpret_cast<float*>(bytes_ + (runs * digits * rows_ * run_k + 63) / 64 * 64);
     sums_stride_ = runs * parts_;
@@ -72,32 +74,31 @@ requires(std::same_as<Element, bf16> || std::same_as<Element, float>) class Digi
     const std::int64_t run_bytes = run_k / step_k * rows_ * microkernel::row_step_bytes;
     const std::int32_t greatest = greatest_magnitude(from, runs, run_bytes);
     const std::int32_t exponent = greatest >> 23;
-    if (exponent == 0xFF || (exponent == 0 && greatest != 0)) return false;
+    const bool is_subnormal = exponent == 0 && greatest != 0;
+    if (exponent == 0xFF || (is_subnormal && std::same_as<Element, float>)) return false;
     exponents_[row] = std::max(exponent, 1) - 127;
     // 2^(21 - exponents_[row]) in two factors that fp32 has.
     const V first_factor(power_of_two(-exponents_[row] / 2));
-    const V second_factor(power_of_two(21 - exponents_[row] + exponents_[row] / 2));
+    const V second_factor(is_subnormal ? 0.0F : power_of_two(21 - exponents_[row] + exponents_[row] / 2));
     std::byte* to = bytes_ + row * run_k;
     float* sums = sums_ + row * sums_stride_;
+    const std::int64_t part_k = run_k / parts_;
     for (std::int64_t run = 0; run < runs; ++run, from += run_bytes, to += digits * rows_ * run_k) {
-      // The digits' own signs: two of them are from -128 to 127 where plain bytes would be from 0 to 255.
-      constexpr std::int32_t moved_by = 0x8080;
-      alignas(64) std::int32_t moved[run_k];
-      for_run(from, [&](std::int64_t k, V x) __attribute__((always_inline)) {
-        (xsimd::nearbyint_as_int(x * first_factor * second_factor) + I(moved_by)).store_aligned(moved + k);
+      I sum(0);
+      for_run(from, [&](std::int64_t k, V x) {
+        const I integers = xsimd::nearbyint_as_int(x * first_factor * second_factor);
+        // The digits' own signs: two of them are from -128 to 127 where plain bytes would be from 0 to 255.
+        const I moved = integers + I(0x8080);
+        auto* const bytes = reinterpret_cast<std::uint8_t*>(to + k);
+        vector::store_lowest_bytes<V>(bytes, moved >> 16);
+        vector::store_lowest_bytes<V>(bytes + rows_ * run_k, (moved >> 8) ^ I(0x80));
+        vector::store_lowest_bytes<V>(bytes + 2 * rows_ * run_k, moved ^ I(0x80));
+        sum = sum + integers;
+        if ((k + width) % part_k == 0) {
+          *sums++ = vector::sum(layout::to_number<V>(sum)) * 0x1p-21F;
+          sum = I(0);
+        }
       });
-      const std::int64_t part_k = run_k / parts_;
-      for (std::int64_t first = 0; first < run_k; first += part_k) {
-        std::int32_t sum = 0;
-        for (std::int64_t k = first; k < first + part_k; ++k) sum += moved[k] - moved_by;
-        *sums++ = static_cast<float>(sum) * 0x1p-21F;
-      }
-      for (std::int64_t digit = 0; digit < digits; ++digit) {
-        const auto shift = static_cast<int>(8 * (digits - 1 - digit));
-        const int sign = digit == 0 ? 0 : 0x80;
-        auto* const bytes = reinterpret_cast<std::uint8_t*>(to + digit * rows_ * run_k);
-        for (std::int64_t k = 0; k < run_k; ++k) bytes[k] = static_cast<std::uint8_t>((moved[k] >> shift) ^ sign);
-      }
     }
     return true;
   }
@@ -106,9 +107,7 @@ requires(std::same_as<Element, bf16> || std::same_as<Element, float>) class Digi
   std::int32_t greatest_magnitude(const std::byte* from, std::int64_t runs, std::int64_t run_bytes) const noexcept {
     I greatest(0);
     for (std::int64_t run = 0; run < runs; ++run, from += run_bytes) {
-      for_run(from, [&](std::int64_t, V x) __attribute__((always_inline)) {
-        greatest = xsimd::max(greatest, vector::to_bits(vector::abs(x)));
-      });
+      for_run(from, [&](std::int64_t, V x) { greatest = xsimd::max(greatest, vector::to_bits(vector::abs(x))); });
     }
     alignas(64) std::int32_t all[width];
     greatest.store_aligned(all);

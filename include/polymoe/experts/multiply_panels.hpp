@@ -95,8 +95,7 @@ bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] c
 /// Few rows of fp32 times weights that become numbers in registers. False where other ways are faster, or where rows
 /// must have the bits that they have beside more rows: scales multiply sums here, and weights there.
 template <class Microkernel, class Codec>
-bool multiply_numbers([[maybe_unused]] const Product& product,
-                      [[maybe_unused]] const WorkerMemory<Microkernel>& memory,
+bool multiply_numbers([[maybe_unused]] const Product& product, [[maybe_unused]] const WorkerMemory<Microkernel>& memory,
                       [[maybe_unused]] microkernel::Prefetcher& prefetcher) noexcept {
   if constexpr (std::is_same_v<typename Microkernel::Element, float>) {
     using V = typename Microkernel::Vector;

@@ -62,7 +62,7 @@ struct DenseCodec {
 
     template <class F>
     [[gnu::always_inline]] void for_step(std::int64_t, F f) const noexcept {
-      visit_floating_dtype(element_, [&]<class T>() __attribute__((always_inline)) {
+      visit_floating_dtype(element_, [&]<class T>() {
         constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
         const auto* const numbers = reinterpret_cast<const T*>(record_);
 #pragma GCC unroll 4

@@ -140,9 +140,8 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     [[gnu::always_inline]] V scale_vector(std::int64_t v) const noexcept {
       if (scales == nullptr) return V(1.0F);
       const std::int64_t column = v * static_cast<std::int64_t>(vector::width<V>);
-      return visit_floating_dtype(type, [&]<class T>() __attribute__((always_inline)) {
-        return vector::load<V>(reinterpret_cast<const T*>(scales) + column);
-      });
+      return visit_floating_dtype(
+          type, [&]<class T>() { return vector::load<V>(reinterpret_cast<const T*>(scales) + column); });
     }
     template <class V>
     [[gnu::always_inline]] V zero_vector(std::int64_t v) const noexcept {
@@ -151,8 +150,12 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     }
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
-    [[gnu::always_inline]] __m512 scale(std::int64_t half) const noexcept { return scale_vector<vector::Native>(half); }
-    [[gnu::always_inline]] __m512 zero(std::int64_t half) const noexcept { return zero_vector<vector::Native>(half); }
+    [[gnu::always_inline]] __m512 scale(std::int64_t half) const noexcept {
+      return scale_vector<vector::Native>(half);
+    }
+    [[gnu::always_inline]] __m512 zero(std::int64_t half) const noexcept {
+      return zero_vector<vector::Native>(half);
+    }
 #endif
   };
 
@@ -212,9 +215,10 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
       for (std::int64_t v = 0; v < vectors_of_row<V>; ++v) {
         zeros[v] = group.template zero_vector<V>(v) - V(symmetric_zero);
       }
-      Codes::template for_step<V>(codes, step % 2,
-                                  [&](std::int64_t k, std::int64_t v, V number)
-                                      __attribute__((always_inline)) { f(k, v, number - zeros[v]); });
+      const auto take_off_zero = [&](std::int64_t k, std::int64_t v, V number) __attribute__((always_inline)) {
+        f(k, v, number - zeros[v]);
+      };
+      Codes::template for_step<V>(codes, step % 2, take_off_zero);
     }
     [[gnu::always_inline]] V scale(std::int64_t step, std::int64_t v) const noexcept {
       return parts_.group_of_run(step / 2).template scale_vector<V>(v);
@@ -239,7 +243,9 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     return is_signed ? static_cast<std::uint8_t>(code ^ 0x80U) : code;
   }
 
-  static constexpr bool is_scaled(const RecordShape& shape) { return shape.groups > 0 || shape.group_index; }
+  static constexpr bool is_scaled(const RecordShape& shape) {
+    return shape.groups > 0 || shape.group_index;
+  }
 
   static constexpr std::int64_t scale_bytes(const RecordShape& shape) {
     return panel_columns * static_cast<std::int64_t>(size_of(shape.scale));

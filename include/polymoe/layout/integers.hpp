@@ -33,7 +33,9 @@ inline constexpr bool has_quads = false;
 /// Up to which products of integers are the fastest: four bytes at once beat bf16 up to three rows; pieces of 16 bits
 /// beat fp32 as long as that needs more instructions to make numbers of codes, which it does not with AVX-512.
 template <class Element>
-inline constexpr int most_rows_of_nibbles = std::same_as<Element, bf16> ? 3 : vector::width<vector::Native> == 16 ? 2 : 4;
+inline constexpr int most_rows_of_nibbles = std::same_as<Element, bf16>           ? 3
+                                            : vector::width<vector::Native> == 16 ? 2
+                                                                                  : 4;
 
 inline constexpr float e2m1_zero = 12.0F;
 

@@ -69,8 +69,8 @@ template <vector::FloatVector V, class Byte>
                                                              vector::Int<V> indices) noexcept {
 #if defined(POLYMOE_HAS_AVX512_CODES)
   if constexpr (vector::width<V> == 16) {
-    return _mm512_permutexvar_epi8(indices, _mm512_broadcast_i32x4(_mm_load_si128(
-                                                reinterpret_cast<const __m128i*>(table.data()))));
+    return _mm512_permutexvar_epi8(
+        indices, _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(table.data()))));
   }
 #endif
 #if defined(__SSSE3__)
@@ -84,6 +84,13 @@ template <vector::FloatVector V, class Byte>
     if constexpr (vector::width<V> == 8) return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), nibbles);
 #endif
     if constexpr (vector::width<V> == 4) return _mm_shuffle_epi8(bytes, nibbles);
+  }
+#endif
+#if defined(__aarch64__)
+  if constexpr (vector::width<V> == 4) {
+    const int32x4_t nibbles = indices & vector::Int<V>(0x0F0F0F0F);
+    const uint8x16_t bytes = vld1q_u8(reinterpret_cast<const std::uint8_t*>(table.data()));
+    return vreinterpretq_s32_u8(vqtbl1q_u8(bytes, vreinterpretq_u8_s32(nibbles)));
   }
 #endif
   using Bytes = std::array<std::uint8_t, 4 * vector::width<V>>;
@@ -103,8 +110,7 @@ struct NibbleNumbers {
     for (std::int64_t k = 0; k < step_of_numbers; k += 8) {
 #pragma GCC unroll 8
       for (std::int64_t v = 0; v < vectors_of_row<V>; ++v) {
-        for_eight<V>(load_eight_nibbles<V>(run, v, step * 2 + k / 8),
-                     [&](std::int64_t i, V number) __attribute__((always_inline)) { f(k + i, v, number); });
+        for_eight<V>(load_eight_nibbles<V>(run, v, step * 2 + k / 8), k, v, f);
       }
     }
   }
@@ -116,29 +122,29 @@ struct NibbleNumbers {
     return made;
   }();
 
-  /// Eight K of a vector of columns.
   template <class V, class F>
-  [[gnu::always_inline]] static void for_eight(vector::Int<V> codes, F f) noexcept {
+  [[gnu::always_inline]] static void for_eight(vector::Int<V> codes, std::int64_t k, std::int64_t v, F f) noexcept {
 #if defined(__AVX512F__)
     if constexpr (vector::width<V> == 16) {
       const __m512 all = _mm512_load_ps(numbers.data());
 #pragma GCC unroll 8
       for (int i = 0; i < 8; ++i) {
-        f(i, V(_mm512_permutexvar_ps(_mm512_srli_epi32(codes, static_cast<unsigned>(i % 4 * 8 + i / 4 * 4)), all)));
+        f(k + i, v,
+          V(_mm512_permutexvar_ps(_mm512_srli_epi32(codes, static_cast<unsigned>(i % 4 * 8 + i / 4 * 4)), all)));
       }
       return;
     }
 #endif
-    for_bytes<V>(look_up_nibbles<V>(table, codes), 0, f);
-    for_bytes<V>(look_up_nibbles<V>(table, codes >> 4), 4, f);
+    for_bytes<V>(look_up_nibbles<V>(table, codes), k, v, f);
+    for_bytes<V>(look_up_nibbles<V>(table, codes >> 4), k + 4, v, f);
   }
 
   template <class V, class F>
-  [[gnu::always_inline]] static void for_bytes(vector::Int<V> bytes, std::int64_t k, F f) noexcept {
-    f(k, to_number<V>(detail::signed_byte<0>(bytes)));
-    f(k + 1, to_number<V>(detail::signed_byte<1>(bytes)));
-    f(k + 2, to_number<V>(detail::signed_byte<2>(bytes)));
-    f(k + 3, to_number<V>(detail::signed_byte<3>(bytes)));
+  [[gnu::always_inline]] static void for_bytes(vector::Int<V> bytes, std::int64_t k, std::int64_t v, F f) noexcept {
+    f(k, v, to_number<V>(detail::signed_byte<0>(bytes)));
+    f(k + 1, v, to_number<V>(detail::signed_byte<1>(bytes)));
+    f(k + 2, v, to_number<V>(detail::signed_byte<2>(bytes)));
+    f(k + 3, v, to_number<V>(detail::signed_byte<3>(bytes)));
   }
 };
 
@@ -195,16 +201,15 @@ struct E4m3Numbers {
   static constexpr bool has_fp16 = false;
 #endif
   template <class V>
-  static constexpr float unit = has_fp16 && vector::width<V> >= 4 ? 256.0F : 1.0F;
+  static constexpr float unit = (has_fp16 && vector::width<V> >= 4) ? 256.0F : 1.0F;
 
   template <vector::FloatVector V, class F>
   [[gnu::always_inline]] static void for_step(const std::byte* run, std::int64_t step, F f) noexcept {
     constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
     constexpr std::int64_t vectors_of_half = vectors_of_row<V> / 2;
-    constexpr std::int64_t words = sizeof(V) / 2;  // of two vectors of the left half, and as many of the right one
     const auto* codes = reinterpret_cast<const std::uint16_t*>(run) + step * step_of_numbers * panel_columns / 2;
 #pragma GCC unroll 4
-    for (std::int64_t i = 0; i < step_of_numbers * vectors_of_half; i += 2, codes += words) {
+    for (std::int64_t i = 0; i < step_of_numbers * vectors_of_half; i += 2, codes += 2 * width) {
       const Widened<V> wide(codes);
       for (std::int64_t j = 0; j < 2; ++j) {
         const std::int64_t k = (i + j) / vectors_of_half;
@@ -213,11 +218,10 @@ struct E4m3Numbers {
         f(k, v + vectors_of_half, wide.right[j]);
       }
     }
-    static_assert(words == 2 * width);
   }
 
  private:
-  /// The numbers of the lower and of the upper bytes of words.
+  /// Two vectors of the left half and two of the right one: the numbers of the lower and of the upper bytes of words.
   template <class V>
   struct Widened {
     V left[2];
@@ -225,28 +229,13 @@ struct E4m3Numbers {
 
     [[gnu::always_inline]] explicit Widened(const std::uint16_t* codes) noexcept {
 #if defined(__F16C__)
-      // Sign and magnitude of fp16, which are a bit apart.
-      constexpr auto kept = static_cast<std::int16_t>(0xBF80);
-#if defined(__AVX512BW__)
-      if constexpr (vector::width<V> == 16) {
-        const __m512i both = _mm512_loadu_si512(codes);
-        widen(_mm512_and_si512(_mm512_srai_epi16(_mm512_slli_epi16(both, 8), 1), _mm512_set1_epi16(kept)), left);
-        widen(_mm512_and_si512(_mm512_srai_epi16(both, 1), _mm512_set1_epi16(kept)), right);
-        return;
-      }
-#endif
-#if defined(__AVX2__)
-      if constexpr (vector::width<V> == 8) {
-        const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
-        widen(_mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(both, 8), 1), _mm256_set1_epi16(kept)), left);
-        widen(_mm256_and_si256(_mm256_srai_epi16(both, 1), _mm256_set1_epi16(kept)), right);
-        return;
-      }
-#endif
-      if constexpr (vector::width<V> == 4) {
-        const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
-        widen(_mm_and_si128(_mm_srai_epi16(_mm_slli_epi16(both, 8), 1), _mm_set1_epi16(kept)), left);
-        widen(_mm_and_si128(_mm_srai_epi16(both, 1), _mm_set1_epi16(kept)), right);
+      if constexpr (vector::width<V> >= 4) {
+        using Words = xsimd::batch<std::int16_t, vector::Arch<V>>;
+        const auto both = Words::load_unaligned(reinterpret_cast<const std::int16_t*>(codes));
+        // Sign and magnitude of fp16 are a bit apart.
+        const Words kept(static_cast<std::int16_t>(0xBF80));
+        widen(((both << 8) >> 1) & kept, left);
+        widen((both >> 1) & kept, right);
         return;
       }
 #endif
@@ -292,12 +281,13 @@ void store_numbers(const std::byte* packed, std::int64_t records, const RecordSh
       for (std::int64_t v = 0; v < vectors; ++v) {
         if constexpr (Numbers::has_scales) scales[v] = numbers.scale(step, v);
       }
-      numbers.for_step(step, [&](std::int64_t k, std::int64_t v, V number) __attribute__((always_inline)) {
+      const auto store = [&](std::int64_t k, std::int64_t v, V number) __attribute__((always_inline)) {
         if constexpr (Numbers::unit != 1.0F) number = number * V(Numbers::unit);
         if constexpr (Numbers::has_scales) number = number * scales[v];
         const std::int64_t column = v * width;
         vector::store(to + element_place<float>(column, k), number);
-      });
+      };
+      numbers.for_step(step, store);
     }
   }
 }

@@ -144,9 +144,7 @@ struct NvFp4Codec {
     return made;
   }();
 
-  static constexpr std::uint16_t word_of(float value) {
-    return bf16(value).bits;
-  }
+  static constexpr std::uint16_t word_of(float value) { return bf16(value).bits; }
   static constexpr std::int32_t least_word = (127 + least_exponent) << 7;
 
   /// Of the 128 e4m3 magnitudes.

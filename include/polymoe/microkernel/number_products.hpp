@@ -95,12 +95,13 @@ struct NumberProducts {
   template <class Numbers, int rows>
   [[gnu::always_inline]] static void add_step(const Numbers& numbers, std::int64_t step, const float* x,
                                               V (&sums)[rows][vectors]) noexcept {
-    numbers.for_step(step, [&](std::int64_t k, std::int64_t v, V number) __attribute__((always_inline)) {
+    const auto add = [&](std::int64_t k, std::int64_t v, V number) __attribute__((always_inline)) {
 #pragma GCC unroll 8
       for (int row = 0; row < rows; ++row) {
         sums[row][v] = vector::multiply_add(V(x[row * tile_rows + k]), number, sums[row][v]);
       }
-    });
+    };
+    numbers.for_step(step, add);
   }
 };
 
