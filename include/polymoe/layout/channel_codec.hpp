@@ -69,7 +69,7 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
   }
 
   /// A record as numbers: NumbersCodec.
-  template <vector::FloatVector V>
+  template <class V>
   class Numbers {
     using Codes = std::conditional_t<number == QuantElement::i8, Int8Numbers, E4m3Numbers>;
 

@@ -50,7 +50,7 @@ struct DenseCodec {
   }
 
   /// A record as numbers: NumbersCodec.
-  template <vector::FloatVector V>
+  template <class V>
   class Numbers {
    public:
     static constexpr float unit = 1.0F;

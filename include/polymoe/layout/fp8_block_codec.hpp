@@ -64,7 +64,7 @@ struct Fp8BlockCodec {
   }
 
   /// A record as numbers: NumbersCodec.
-  template <vector::FloatVector V>
+  template <class V>
   class Numbers {
    public:
     static constexpr float unit = E4m3Numbers::unit<V>;

@@ -100,7 +100,7 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
   static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float* tail,
                      std::byte* out) noexcept {
     if constexpr (std::same_as<Element, float>) {
-      if (Numbers<vector::Native>::serves(shape)) {
+      if (!shape.group_index) {
         store_numbers<IntGroupCodec>(packed, records, shape, out);
         return;
       }
@@ -194,7 +194,7 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
 
  public:
   /// A record as numbers: NumbersCodec.
-  template <vector::FloatVector V>
+  template <class V>
   class Numbers {
     using Codes = std::conditional_t<bits == 4, Int4Numbers, Int8Numbers>;
 

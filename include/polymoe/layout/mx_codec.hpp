@@ -90,7 +90,7 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
   }
 
   /// A record as numbers: NumbersCodec.
-  template <vector::FloatVector V>
+  template <class V>
   class Numbers {
     using Codes = std::conditional_t<number == QuantElement::e2m1, E2m1Numbers, E4m3Numbers>;
 

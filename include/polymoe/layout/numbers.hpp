@@ -99,11 +99,11 @@ template <vector::FloatVector V, class Byte>
   return std::bit_cast<vector::Int<V>>(codes);
 }
 
-/// Nibbles in code_order::f32_nibbles that stand for integers of a table.
-template <const std::array<std::int8_t, 16>& table, float unit_>
+/// Nibbles in code_order::f32_nibbles that stand for integers of a table, which has `one` for 1.
+template <const std::array<std::int8_t, 16>& table, int one>
 struct NibbleNumbers {
   template <class V>
-  static constexpr float unit = unit_;
+  static constexpr float unit = 1.0F / one;
 
   template <vector::FloatVector V, class F>
   [[gnu::always_inline]] static void for_step(const std::byte* run, std::int64_t step, F f) noexcept {
@@ -164,9 +164,9 @@ alignas(16) inline constexpr std::array<std::int8_t, 16> int4_less_8 = [] {
 
 }  // namespace detail
 
-using E2m1Numbers = NibbleNumbers<detail::twice_e2m1, 0.5F>;
+using E2m1Numbers = NibbleNumbers<detail::twice_e2m1, 2>;
 /// Codes less 8.
-using Int4Numbers = NibbleNumbers<detail::int4_less_8, 1.0F>;
+using Int4Numbers = NibbleNumbers<detail::int4_less_8, 1>;
 
 /// Signed bytes in code_order::f32_bytes.
 struct Int8Numbers {

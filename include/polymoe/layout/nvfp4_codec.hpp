@@ -74,7 +74,7 @@ struct NvFp4Codec {
   }
 
   /// A record as numbers: NumbersCodec.
-  template <vector::FloatVector V>
+  template <class V>
   class Numbers {
    public:
     static constexpr float unit = E2m1Numbers::unit<V>;
