@@ -65,7 +65,7 @@ Rows random_rows(std::int64_t count, std::int64_t columns, unsigned seed = 1) {
 // ---- products
 
 template <class Microkernel>
-inline constexpr bool unpacks_as_it_reads = false;
+[[maybe_unused]] inline constexpr bool unpacks_as_it_reads = false;
 #if defined(POLYMOE_HAS_AMX)
 template <>
 inline constexpr bool unpacks_as_it_reads<microkernel::AmxBf16> = true;
