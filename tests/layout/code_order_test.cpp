@@ -43,6 +43,7 @@ void expect_order() {
 
 TEST(CodeOrder, says_where_each_code_of_a_run_is_stored) {
   expect_order<code_order::f32_bytes, 8>();
+  expect_order<code_order::f32_paired_bytes, 8>();
   expect_order<code_order::bf16_bytes, 8>();
   expect_order<code_order::bf16_paired_bytes, 8>();
   expect_order<code_order::f32_nibbles, 4>();

@@ -6,152 +6,112 @@
 
 #if defined(POLYMOE_HAS_DIGIT_PRODUCTS)
 
-#include <immintrin.h>
-
-#include <array>
+#include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
-#include "polymoe/layout/avx512_codes.hpp"
+#include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/decode.hpp"
 #include "polymoe/microkernel/block.hpp"
 #include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/exponent.hpp"
+#include "polymoe/numeric/vector.hpp"
 
 namespace polymoe::inline POLYMOE_ISA::experts {
 
-/// Few rows of bf16 as integers of 23 bits with an exponent for each row, in three signed digits of 8 bits:
+/// Few rows of bf16 or fp32 as integers of 23 bits with an exponent for each row, in three signed digits of 8 bits:
 ///
-///     x[k] = 2^exponent * 2^-22 * (65536 d0[k] + 256 d1[k] + d2[k])
+///     x[k] = 2^exponent * 2^-21 * (65536 d0[k] + 256 d1[k] + d2[k])
 ///
-/// Exact down to 2^-14 of the row's greatest magnitude; what is smaller is rounded to 2^-22 of it, which is what fp32
-/// keeps of a sum that the greatest element takes part in. Subnormal bf16 numbers are read as zeros.
-class DigitRows {
+/// bf16 is exact down to 2^-14 of the row's greatest magnitude; what is smaller, and fp32, is rounded to 2^-22 of it,
+/// which is what fp32 keeps of a sum that the greatest element takes part in. Subnormal bf16 numbers are read as zeros, as
+/// products of bf16 do.
+template <class Element>
+requires(std::same_as<Element, bf16> || std::same_as<Element, float>) class DigitRows {
  public:
   static constexpr std::int64_t most_rows = 4;
 
-  /// Of `rows` rows of `steps` steps with sums of their own for up to two parts of each.
-  static std::int64_t memory_bytes(std::int64_t rows, std::int64_t steps) noexcept {
-    return rows * (steps * digits * step_k + sums_stride(2 * steps) * std::int64_t{sizeof(float)}) + 64;
+  /// Of `rows` rows of `runs` runs of 32 K with sums of their own for up to two parts of each.
+  static std::int64_t memory_bytes(std::int64_t rows, std::int64_t runs) noexcept {
+    return rows * runs * (digits * run_k + 2 * std::int64_t{sizeof(float)}) + 64;
   }
 
-  /// `parts` of a step, 1 or 2, have sums of their own.
+  /// `parts` of a run, 1 or 2, have sums of their own.
   DigitRows(std::int64_t rows, std::int64_t parts, std::byte* memory) noexcept
       : rows_(rows), parts_(parts), bytes_(memory) {}
 
   microkernel::DigitOperand operand() const noexcept { return {bytes_, sums_, sums_stride_, exponents_}; }
 
-  /// Reads one block of rows ([steps][rows][32] bf16). False where a row is not finite.
-  bool read(const std::byte* activations, std::int64_t steps) noexcept {
-    sums_ = reinterpret_cast<float*>(bytes_ + (steps * digits * rows_ * step_k + 63) / 64 * 64);
-    sums_stride_ = sums_stride(steps * parts_);
+  /// Reads one block of rows ([K steps][rows][64 bytes]). False where a row is not finite, or of subnormal fp32 numbers.
+  bool read(const std::byte* activations, std::int64_t runs) noexcept {
+    sums_ = reinterpret_cast<float*>(bytes_ + (runs * digits * rows_ * run_k + 63) / 64 * 64);
+    sums_stride_ = runs * parts_;
     for (std::int64_t row = 0; row < rows_; ++row) {
-      if (!read_row(activations + row * microkernel::row_step_bytes, row, steps)) return false;
+      if (!read_row(activations + row * microkernel::row_step_bytes, row, runs)) return false;
     }
     return true;
   }
 
  private:
+  using V = vector::Native;
+  using I = vector::Int<V>;
+  static constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
+  static constexpr std::int64_t run_k = layout::run_k;
   static constexpr std::int64_t digits = microkernel::DigitOperand::digits;
-  static constexpr std::int64_t step_k = microkernel::step_k<bf16>;
+  static constexpr std::int64_t step_k = microkernel::step_k<Element>;
 
-  /// Sums are made 16 at a time.
-  static constexpr std::int64_t sums_stride(std::int64_t sums) noexcept { return (sums + 15) / 16 * 16; }
-
-  bool read_row(const std::byte* activations, std::int64_t row, std::int64_t steps) noexcept {
-    const std::int64_t stride = rows_ * microkernel::row_step_bytes;
-    const std::int32_t exponent = greatest_exponent(activations, steps, stride);
-    if (exponent == 0xFF) return false;
-    exponents_[row] = exponent - 126;
-    // No element of a row of subnormal numbers is read as more than 0.
-    const __m512 shift = _mm512_set1_ps(static_cast<float>(exponent == 0 ? -1000 : 148 - exponent));
-    const __m512i low_bytes = _mm512_loadu_si512(order_of_bytes<0, 1>.data());
-    const __m512i high_bytes = _mm512_loadu_si512(order_of_bytes<2, 2>.data());
-    std::byte* to = bytes_ + row * step_k;
-    float* sums = sums_ + row * sums_stride_;
-    __m512i of_steps[16];
-    std::int64_t count = 0;
-    const auto add_up = [&](__m512i integers) {
-      of_steps[count] = integers;
-      if (++count == 16) {
-        _mm512_storeu_ps(sums, _mm512_mul_ps(_mm512_cvtepi32_ps(sums_of(of_steps)), _mm512_set1_ps(0x1p-22F)));
-        sums += 16;
-        count = 0;
-      }
-    };
-    for (std::int64_t step = 0; step < steps; ++step, activations += stride, to += digits * rows_ * step_k) {
-      const __m512i pairs = _mm512_loadu_si512(activations);
-      const __m512i first = integers(_mm512_castsi512_si256(pairs), shift);
-      const __m512i last = integers(_mm512_extracti64x4_epi64(pairs, 1), shift);
-      // The digits' own signs: two of them are from -128 to 127 where plain bytes would be from 0 to 255.
-      const __m512i moved_first = _mm512_add_epi32(first, _mm512_set1_epi32(0x8080));
-      const __m512i moved_last = _mm512_add_epi32(last, _mm512_set1_epi32(0x8080));
-      const __m512i low = _mm512_xor_si512(_mm512_permutex2var_epi8(moved_first, low_bytes, moved_last),
-                                           _mm512_set1_epi8(static_cast<char>(0x80)));
-      const __m512i high = _mm512_permutex2var_epi8(moved_first, high_bytes, moved_last);
-      store_digit(to, _mm512_castsi512_si256(high));
-      store_digit(to + rows_ * step_k, _mm512_extracti64x4_epi64(low, 1));
-      store_digit(to + 2 * rows_ * step_k, _mm512_castsi512_si256(low));
-      if (parts_ == 1) {
-        add_up(_mm512_add_epi32(first, last));
-      } else {
-        add_up(first);
-        add_up(last);
-      }
+  /// Calls f(k, x[k .. k + width)) for a run of a row that begins at `from`.
+  template <class F>
+  [[gnu::always_inline]] void for_run(const std::byte* from, F f) const noexcept {
+    for (std::int64_t k = 0; k < run_k; k += width) {
+      const std::byte* const step = from + k / step_k * rows_ * microkernel::row_step_bytes;
+      f(k, vector::load<V>(reinterpret_cast<const Element*>(step) + k % step_k));
     }
-    while (count > 0) add_up(_mm512_setzero_si512());
+  }
+
+  bool read_row(const std::byte* from, std::int64_t row, std::int64_t runs) noexcept {
+    const std::int64_t run_bytes = run_k / step_k * rows_ * microkernel::row_step_bytes;
+    const std::int32_t greatest = greatest_magnitude(from, runs, run_bytes);
+    const std::int32_t exponent = greatest >> 23;
+    const bool is_subnormal = exponent == 0 && greatest != 0;
+    if (exponent == 0xFF || (is_subnormal && std::same_as<Element, float>)) return false;
+    exponents_[row] = std::max(exponent, 1) - 127;
+    // 2^(21 - exponents_[row]) in two factors that fp32 has.
+    const V first_factor(power_of_two(-exponents_[row] / 2));
+    const V second_factor(is_subnormal ? 0.0F : power_of_two(21 - exponents_[row] + exponents_[row] / 2));
+    std::byte* to = bytes_ + row * run_k;
+    float* sums = sums_ + row * sums_stride_;
+    const std::int64_t part_k = run_k / parts_;
+    for (std::int64_t run = 0; run < runs; ++run, from += run_bytes, to += digits * rows_ * run_k) {
+      I sum(0);
+      for_run(from, [&](std::int64_t k, V x) {
+        const I integers = xsimd::nearbyint_as_int(x * first_factor * second_factor);
+        // The digits' own signs: two of them are from -128 to 127 where plain bytes would be from 0 to 255.
+        const I moved = integers + I(0x8080);
+        auto* const bytes = reinterpret_cast<std::uint8_t*>(to + k);
+        vector::store_lowest_bytes<V>(bytes, moved >> 16);
+        vector::store_lowest_bytes<V>(bytes + rows_ * run_k, (moved >> 8) ^ I(0x80));
+        vector::store_lowest_bytes<V>(bytes + 2 * rows_ * run_k, moved ^ I(0x80));
+        sum = sum + integers;
+        if ((k + width) % part_k == 0) {
+          *sums++ = vector::sum(layout::to_number<V>(sum)) * 0x1p-21F;
+          sum = I(0);
+        }
+      });
+    }
     return true;
   }
 
-  /// The biased exponent of the greatest magnitude of a row.
-  static std::int32_t greatest_exponent(const std::byte* row, std::int64_t steps, std::int64_t stride) noexcept {
-    __m512i greatest = _mm512_setzero_si512();
-    for (std::int64_t step = 0; step < steps; ++step) {
-      const __m512i magnitude = _mm512_and_si512(_mm512_loadu_si512(row + step * stride), _mm512_set1_epi16(0x7FFF));
-      greatest = _mm512_max_epu16(greatest, magnitude);
+  /// Its bits: those of an infinity or a NaN where an element is one.
+  std::int32_t greatest_magnitude(const std::byte* from, std::int64_t runs, std::int64_t run_bytes) const noexcept {
+    I greatest(0);
+    for (std::int64_t run = 0; run < runs; ++run, from += run_bytes) {
+      for_run(from, [&](std::int64_t, V x) { greatest = xsimd::max(greatest, vector::to_bits(vector::abs(x))); });
     }
-    const __m512i of_pairs = _mm512_max_epu16(greatest, _mm512_srli_epi32(greatest, 16));
-    const auto word = _mm512_reduce_max_epu32(_mm512_and_si512(of_pairs, _mm512_set1_epi32(0xFFFF)));
-    return static_cast<std::int32_t>(word >> 7);
-  }
-
-  /// The sum of each of 16 vectors, in their order. (That of xsimd 8.1's haddp is another one.)
-  static __m512i sums_of(const __m512i (&vectors)[16]) noexcept {
-    __m512i pairs[8];
-    for (int i = 0; i < 8; ++i) {
-      const __m512i first = vectors[2 * i];
-      const __m512i second = vectors[2 * i + 1];
-      pairs[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(first, second), _mm512_unpackhi_epi32(first, second));
-    }
-    __m512i fours[4];
-    for (int i = 0; i < 4; ++i) {
-      const __m512i first = pairs[2 * i];
-      const __m512i second = pairs[2 * i + 1];
-      fours[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
-    }
-    return add_quarters(add_quarters(fours[0], fours[1]), add_quarters(fours[2], fours[3]));
-  }
-
-  /// Quarters 0 + 1 and 2 + 3 of both.
-  static __m512i add_quarters(__m512i first, __m512i second) noexcept {
-    return _mm512_add_epi32(_mm512_shuffle_i32x4(first, second, 0x88), _mm512_shuffle_i32x4(first, second, 0xDD));
-  }
-
-  static __m512i integers(__m256i words, __m512 shift) noexcept {
-    return _mm512_cvtps_epi32(_mm512_scalef_ps(layout::avx512::widen(words), shift));
-  }
-
-  /// Byte `first` of each of 32 numbers, and then byte `last` of each.
-  template <int first, int last>
-  alignas(64) static constexpr auto order_of_bytes = [] {
-    std::array<std::uint8_t, 64> order{};
-    for (std::size_t i = 0; i < 32; ++i) {
-      order[i] = static_cast<std::uint8_t>(4 * i + first);
-      order[32 + i] = static_cast<std::uint8_t>(4 * i + last);
-    }
-    return order;
-  }();
-
-  static void store_digit(std::byte* to, __m256i digit) noexcept {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), digit);
+    alignas(64) std::int32_t all[width];
+    greatest.store_aligned(all);
+    return *std::max_element(all, all + width);
   }
 
   std::int64_t rows_;

@@ -10,9 +10,11 @@
 #include "polymoe/experts/product.hpp"
 #include "polymoe/experts/unpacked_weights.hpp"
 #include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/microkernel/block.hpp"
 #include "polymoe/microkernel/digit_products.hpp"
+#include "polymoe/microkernel/number_products.hpp"
 #include "polymoe/microkernel/stream.hpp"
 #include "polymoe/numeric/vector.hpp"
 #include "polymoe/target/isa_namespace.hpp"
@@ -62,17 +64,19 @@ bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] c
                      [[maybe_unused]] microkernel::Prefetcher& prefetcher) noexcept {
 #if defined(POLYMOE_HAS_DIGIT_PRODUCTS)
   if constexpr (layout::IntegerCodec<Codec>) {
+    using Element = typename Microkernel::Element;
     using Integers = typename Codec::Integers;
-    static_assert(Integers::most_rows <= DigitRows::most_rows);
+    static_assert(Integers::most_rows <= DigitRows<Element>::most_rows);
     const std::int64_t rows = product.blocks.rows;
+    const std::int64_t runs = product.steps * microkernel::step_k<Element> / layout::run_k;
     // Finished sums and the digits share the memory for sums.
     constexpr std::int64_t first_digit = 4096;
     if (product.batch_invariant || rows > Integers::most_rows || !Integers::serves(product.record) ||
-        first_digit + DigitRows::memory_bytes(rows, product.steps) > WorkerMemory<Microkernel>::sums_limit) {
+        first_digit + DigitRows<Element>::memory_bytes(rows, runs) > WorkerMemory<Microkernel>::sums_limit) {
       return false;
     }
-    DigitRows digits(rows, Integers::groups_of_run, memory.sums + first_digit);
-    if (!digits.read(product.activations, product.steps)) return false;
+    DigitRows<Element> digits(rows, Integers::groups_of_run, memory.sums + first_digit);
+    if (!digits.read(product.activations, runs)) return false;
     const std::int64_t records = product.weights.panel_bytes / product.record.bytes;
     auto* const sums = reinterpret_cast<float*>(memory.sums);
     with_rows<Integers::most_rows>(rows, [&](auto count) {
@@ -85,6 +89,35 @@ bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] c
     return true;
   }
 #endif
+  return false;
+}
+
+/// Few rows of fp32 times weights that become numbers in registers. False where other ways are faster, or where rows
+/// must have the bits that they have beside more rows: scales multiply sums here, and weights there.
+template <class Microkernel, class Codec>
+bool multiply_numbers([[maybe_unused]] const Product& product, [[maybe_unused]] const WorkerMemory<Microkernel>& memory,
+                      [[maybe_unused]] microkernel::Prefetcher& prefetcher) noexcept {
+  if constexpr (std::is_same_v<typename Microkernel::Element, float>) {
+    using V = typename Microkernel::Vector;
+    static_assert(layout::NumbersCodec<Codec, V>);
+    using Numbers = typename Codec::template Numbers<V>;
+    using Products = microkernel::NumberProducts<V>;
+    constexpr bool is_invariant = !Numbers::has_scales && Numbers::unit == 1.0F;
+    const std::int64_t rows = product.blocks.rows;
+    if (rows > Products::most_rows || !Numbers::serves(product.record) || (product.batch_invariant && !is_invariant)) {
+      return false;
+    }
+    const std::int64_t records = product.weights.panel_bytes / product.record.bytes;
+    auto* const sums = reinterpret_cast<float*>(memory.sums);
+    with_rows<Products::most_rows>(rows, [&](auto count) {
+      multiply_whole_panels<Codec>(product, memory, prefetcher, steps_of_record<Microkernel, Codec>,
+                                   [&](std::int64_t, const std::byte* panel) {
+                                     Products::template multiply<Codec, count>(panel, records, product.record,
+                                                                               product.activations, sums, prefetcher);
+                                   });
+    });
+    return true;
+  }
   return false;
 }
 
@@ -282,6 +315,7 @@ void multiply_panels(const Product& product, const WorkerMemory<Microkernel>& me
                      microkernel::Prefetcher& prefetcher) noexcept {
   if (product.blocks.in_one_call()) {
     if (multiply_digits<Microkernel, Codec>(product, memory, prefetcher)) return;
+    if (multiply_numbers<Microkernel, Codec>(product, memory, prefetcher)) return;
     if (multiply_unscaled<Microkernel, Codec>(product, memory, prefetcher)) return;
     if (multiply_in_one_call<Microkernel, Codec>(product, memory, prefetcher)) return;
   }

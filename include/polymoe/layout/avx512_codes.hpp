@@ -13,7 +13,6 @@
 #include <cstdint>
 
 #include "polymoe/numeric/bf16.hpp"
-#include "polymoe/numeric/e2m1.hpp"
 #include "polymoe/numeric/e4m3.hpp"
 #include "polymoe/numeric/exponent.hpp"
 
@@ -99,17 +98,6 @@ struct WordBytes {
   });
 }
 
-inline constexpr float e2m1_zero = 12.0F;
-
-/// Twice the numbers of e2m1's codes, and e2m1_zero.
-inline constexpr std::array<std::uint8_t, 16> e2m1_integers = [] {
-  std::array<std::uint8_t, 16> integers{};
-  for (std::uint8_t code = 0; code < 16; ++code) {
-    integers[code] = static_cast<std::uint8_t>(2 * e2m1_decode(code) + e2m1_zero);
-  }
-  return integers;
-}();
-
 // ---- codes as integers: four K of each of 16 columns, a byte each, are a quad
 
 /// 64 bytes of code_order::bf16_nibbles such that either nibbles are a quad: two K of four columns and then the next two
@@ -117,15 +105,6 @@ inline constexpr std::array<std::uint8_t, 16> e2m1_integers = [] {
 [[gnu::always_inline]] inline __m512i nibbles_of_quads(const std::byte* codes) noexcept {
   const __m512i order = _mm512_broadcast_i32x4(_mm_set_epi8(15, 14, 7, 6, 13, 12, 5, 4, 11, 10, 3, 2, 9, 8, 1, 0));
   return _mm512_shuffle_epi8(load(codes), order);
-}
-
-/// Two quads: of each code of 64 bytes the byte that `table` has for it.
-[[gnu::always_inline]] inline void two_quads_of_nibbles(const std::byte* codes,
-                                                        const std::array<std::uint8_t, 16>& table,
-                                                        __m512i (&quads)[2]) noexcept {
-  const __m512i packed = nibbles_of_quads(codes);
-  quads[0] = _mm512_permutexvar_epi8(packed, four_times(table));
-  quads[1] = _mm512_permutexvar_epi8(_mm512_srli_epi16(packed, 4), four_times(table));
 }
 
 /// The bytes of the first words of both halves of 64 bytes, of the second ones, ...

@@ -5,14 +5,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 #include "polymoe/config/quant_key.hpp"
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -45,7 +48,7 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
     PanelLines lines;
     for (std::int64_t k = 0; k < matrix.columns;) {
       read_codes(lines, matrix, rows, k, std::byte{0});
-      if constexpr (!keeps_nan) mark_e4m3_nan(column_scales, lines);
+      if constexpr (number == QuantElement::f8_e4m3) mark_e4m3_nan(column_scales, lines);
       for (std::int64_t run = 0; run < runs_of_lines<8> && k < matrix.columns;
            ++run, k += run_k, panel += shape.bytes) {
         store_run<order, 8>(panel, lines, run);
@@ -55,25 +58,42 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
 
   static void pack_tail(float*, const RecordShape&, const quant::WeightMatrix&, const PanelRows&) {}
 
-  static void unpack(const std::byte* packed, std::int64_t records, const RecordShape&, const float*,
-                     std::byte* out) noexcept {
+  static void unpack(const std::byte* packed, std::int64_t records, [[maybe_unused]] const RecordShape& shape,
+                     const float*, std::byte* out) noexcept {
     if constexpr (std::same_as<Element, float>) {
-      for (; records > 0; --records, packed += run_codes, out += run_bytes<Element>) {
-        unpack_rows<false>(packed, ones.data(), out,
-                           [](auto code, std::int64_t) { return decode<vector::Native>(code); });
-      }
+      store_numbers<ChannelCodec>(packed, records, shape, out);
     } else {
       unpack_bf16(packed, records, out);
     }
   }
 
- private:
-  static constexpr const CodeOrder& order = std::same_as<Element, float> ? code_order::f32_bytes
-                                            : number == QuantElement::i8 ? code_order::bf16_bytes
-                                                                         : code_order::bf16_paired_bytes;
+  /// A record as numbers: NumbersCodec.
+  template <class V>
+  class Numbers {
+    using Codes = std::conditional_t<number == QuantElement::i8, Int8Numbers, E4m3Numbers>;
 
-  /// Whether a NaN among the codes is one among the weights; if not, the column's scale is one.
-  static constexpr bool keeps_nan = std::same_as<Element, float> || number == QuantElement::i8;
+   public:
+    static constexpr float unit = Codes::template unit<V>;
+    static constexpr bool has_scales = false;
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+    static constexpr std::int64_t steps_of_group() noexcept { return record_k / step_of_numbers; }
+
+    Numbers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      Codes::template for_step<V>(record_, step, f);
+    }
+
+   private:
+    const std::byte* record_;
+  };
+
+ private:
+  static constexpr const CodeOrder& order =
+      number == QuantElement::i8
+          ? (std::same_as<Element, float> ? code_order::f32_bytes : code_order::bf16_bytes)
+          : (std::same_as<Element, float> ? code_order::f32_paired_bytes : code_order::bf16_paired_bytes);
 
   template <class V>
   [[gnu::always_inline]] static V decode(vector::Int<V> code) noexcept {
@@ -101,6 +121,6 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::i8) struct C
 };
 
 static_assert(Codec<ChannelCodec<bf16, QuantElement::f8_e4m3>>);
-static_assert(Codec<ChannelCodec<float, QuantElement::i8>>);
+static_assert(NumbersCodec<ChannelCodec<float, QuantElement::i8>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -11,11 +11,9 @@
 
 #include "polymoe/config/error.hpp"
 #include "polymoe/layout/bit_order.hpp"
-#include "polymoe/layout/decode.hpp"
 #include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
-#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -73,9 +71,18 @@ inline constexpr CodeOrder f32_bytes = detail::make_order([](std::int64_t i) {
   return CodePlace{static_cast<std::uint8_t>(i % 32), static_cast<std::uint8_t>(i / 32)};
 });
 
-/// Nibbles for fp32: a byte holds two neighbours along K.
+/// Bytes for fp32 in pairs: of the words of a row of K the lower bytes are the left half of the columns, the upper ones
+/// the right half.
+inline constexpr CodeOrder f32_paired_bytes = detail::make_order([](std::int64_t i) {
+  return CodePlace{static_cast<std::uint8_t>(i % 2 * 16 + i / 2 % 16), static_cast<std::uint8_t>(i / 32)};
+});
+
+/// Nibbles for fp32: four bytes are eight K of a column, the lower nibbles before the upper ones; 16 columns of them
+/// follow each other, for vectors of any width.
 inline constexpr CodeOrder f32_nibbles = detail::make_order([](std::int64_t i) {
-  return CodePlace{static_cast<std::uint8_t>(i / 2 % 32), static_cast<std::uint8_t>(i / 64 * 2 + i % 2)};
+  const std::int64_t byte = i / 2;
+  return CodePlace{static_cast<std::uint8_t>(byte / 256 * 16 + byte / 4 % 16),
+                   static_cast<std::uint8_t>(byte / 64 % 4 * 8 + i % 2 * 4 + byte % 4)};
 });
 
 /// Bytes for bf16 as the rows of tiles are.
@@ -175,34 +182,5 @@ void unpack_codes(const std::byte* run, std::byte* out, Value value) noexcept {
                 &element, sizeof element);
   }
 }
-
-/// Unpacks K [first, last) of a run in code_order::f32_bytes or f32_nibbles, row by row of 32 columns:
-/// element = number(code, column) * scale[column] with vectors of codes and numbers.
-template <bool nibbles, class Number>
-[[gnu::always_inline]] inline void unpack_rows(const std::byte* run, const float* scale, std::byte* out, Number number,
-                                               std::int64_t first = 0, std::int64_t last = run_k) noexcept {
-  using V = vector::Native;
-  constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
-  auto* const to = reinterpret_cast<float*>(out);
-  const auto* const codes = reinterpret_cast<const std::uint8_t*>(run);
-  for (std::int64_t column = 0; column < panel_columns; column += width) {
-    const V scales = vector::load<V>(scale + column);
-    for (std::int64_t k = first; k < last; k += nibbles ? 2 : 1) {
-      vector::Int<V> code = load_bytes<V>(codes + (nibbles ? k / 2 : k) * panel_columns + column);
-      if constexpr (nibbles) {
-        const vector::Int<V> next = code >> 4;
-        code = code & vector::Int<V>(0xF);
-        vector::store(to + element_place<float>(column, k + 1), number(next, column) * scales);
-      }
-      vector::store(to + element_place<float>(column, k), number(code, column) * scales);
-    }
-  }
-}
-
-inline constexpr std::array<float, 32> ones = [] {
-  std::array<float, 32> all{};
-  all.fill(1.0F);
-  return all;
-}();
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -17,24 +17,29 @@
 
 namespace polymoe::inline POLYMOE_ISA::layout {
 
-/// The bytes codes[0..width), zero extended.
-template <vector::FloatVector V>
-[[gnu::always_inline]] inline vector::Int<V> load_bytes(const std::uint8_t* codes) noexcept {
+/// The bytes codes[0..width), zero or sign extended.
+template <vector::FloatVector V, class Byte>
+requires(std::same_as<Byte, std::uint8_t> || std::same_as<Byte, std::int8_t>)
+    [[gnu::always_inline]] inline vector::Int<V> load_bytes(const Byte* codes) noexcept {
+  [[maybe_unused]] constexpr bool is_signed = std::same_as<Byte, std::int8_t>;
 #if defined(__AVX512F__)
   if constexpr (vector::width<V> == 16) {
-    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)));
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
+    return is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes);
   }
 #endif
 #if defined(__AVX2__)
   if constexpr (vector::width<V> == 8) {
-    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes)));
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes));
+    return is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes);
   }
 #endif
 #if defined(__SSE4_1__)
   if constexpr (vector::width<V> == 4) {
-    std::int32_t bytes;
-    std::memcpy(&bytes, codes, sizeof bytes);
-    return _mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes));
+    std::int32_t four;
+    std::memcpy(&four, codes, sizeof four);
+    const __m128i bytes = _mm_cvtsi32_si128(four);
+    return is_signed ? _mm_cvtepi8_epi32(bytes) : _mm_cvtepu8_epi32(bytes);
   }
 #endif
   std::array<std::int32_t, vector::width<V>> wide;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "polymoe/layout/code_order.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/pack_elements.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/convert.hpp"
@@ -38,20 +40,44 @@ struct DenseCodec {
 
   static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
                      std::byte* out) noexcept {
-    visit_floating_dtype(shape.element, [&]<class T>() {
-      constexpr auto width = static_cast<std::int64_t>(vector::width<vector::Native>);
-      const auto* const from = reinterpret_cast<const T*>(packed);
-      auto* const to = reinterpret_cast<float*>(out);
-      for (std::int64_t i = 0; i < records * numbers; i += width) {
-        vector::store(to + i, vector::load<vector::Native>(from + i));
-      }
-    });
+    store_numbers<DenseCodec>(packed, records, shape, out);
   }
+
+  /// A record as numbers: NumbersCodec.
+  template <class V>
+  class Numbers {
+   public:
+    static constexpr float unit = 1.0F;
+    static constexpr bool has_scales = false;
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+    static constexpr std::int64_t steps_of_group() noexcept { return 1; }
+
+    Numbers(const std::byte* record, const RecordShape& shape) noexcept : record_(record), element_(shape.element) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t, F f) const noexcept {
+      visit_floating_dtype(element_, [&]<class T>() {
+        constexpr auto width = static_cast<std::int64_t>(vector::width<V>);
+        const auto* const numbers = reinterpret_cast<const T*>(record_);
+#pragma GCC unroll 4
+        for (std::int64_t k = 0; k < step_of_numbers; ++k) {
+#pragma GCC unroll 8
+          for (std::int64_t v = 0; v < vectors_of_row<V>; ++v) {
+            f(k, v, vector::load<V>(numbers + element_place<float>(v * width, k)));
+          }
+        }
+      });
+    }
+
+   private:
+    const std::byte* record_;
+    DType element_;
+  };
 
  private:
   static constexpr std::int64_t numbers = record_k * panel_columns;
 };
 
-static_assert(Codec<DenseCodec>);
+static_assert(NumbersCodec<DenseCodec, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -10,10 +10,12 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panel_groups.hpp"
 #include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -23,8 +25,8 @@ namespace polymoe::inline POLYMOE_ISA::layout {
 ///
 ///     [32 scales, fp32][4 runs of codes]
 ///
-/// One scale a column, because the edges of blocks need not be those of panels. For bf16 it is NaN where one of the
-/// column's codes is, so that only numbers need be unpacked.
+/// One scale a column, because the edges of blocks need not be those of panels. It is NaN where one of the column's codes
+/// is, so that only numbers need be unpacked.
 template <class Element_>
 struct Fp8BlockCodec {
   using Element = Element_;
@@ -53,10 +55,37 @@ struct Fp8BlockCodec {
 
   static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
                      std::byte* out) noexcept {
-    for (; records > 0; --records, packed += shape.bytes, out += runs * run_bytes<Element>) {
-      unpack_record(packed, out);
+    if constexpr (std::same_as<Element, float>) {
+      store_numbers<Fp8BlockCodec>(packed, records, shape, out);
+    } else {
+      for (; records > 0; --records, packed += shape.bytes, out += runs * run_bytes<Element>) {
+        unpack_record(packed, out);
+      }
     }
   }
+
+  /// A record as numbers: NumbersCodec.
+  template <class V>
+  class Numbers {
+   public:
+    static constexpr float unit = E4m3Numbers::unit<V>;
+    static constexpr bool has_scales = true;
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+    static constexpr std::int64_t steps_of_group() noexcept { return record_k / step_of_numbers; }
+
+    Numbers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      E4m3Numbers::for_step<V>(record_ + header_bytes + step / 2 * run_codes, step % 2, f);
+    }
+    [[gnu::always_inline]] V scale(std::int64_t, std::int64_t v) const noexcept {
+      return vector::load<V>(reinterpret_cast<const float*>(record_) + v * std::int64_t{vector::width<V>});
+    }
+
+   private:
+    const std::byte* record_;
+  };
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
   static constexpr bool scales_records(const RecordShape&) noexcept {
@@ -76,7 +105,7 @@ struct Fp8BlockCodec {
   static constexpr std::int64_t runs = record_k / run_k;
   static constexpr std::int64_t header_bytes = 128;
   static constexpr const CodeOrder& order =
-      std::same_as<Element, float> ? code_order::f32_bytes : code_order::bf16_paired_bytes;
+      std::same_as<Element, float> ? code_order::f32_paired_bytes : code_order::bf16_paired_bytes;
 
   /// The header has the scales already.
   static void pack_record(std::byte* record, const quant::WeightMatrix& matrix, const PanelRows& rows, std::int64_t k) {
@@ -89,7 +118,7 @@ struct Fp8BlockCodec {
       const std::int64_t of_lines = run % runs_of_lines<8>;
       if (of_lines == 0) {
         read_codes(lines, matrix, rows, k + run * run_k, std::byte{0});
-        if constexpr (sizeof(Element) == 2) mark_e4m3_nan(scale, lines);
+        mark_e4m3_nan(scale, lines);
       }
       store_run<order, 8>(record + header_bytes + run * run_codes, lines, of_lines);
     }
@@ -103,31 +132,24 @@ struct Fp8BlockCodec {
   static void unpack_record(const std::byte* record, std::byte* out) noexcept {
     const auto* const scale = reinterpret_cast<const float*>(record);
     const std::byte* const codes = record + header_bytes;
-    if constexpr (std::same_as<Element, float>) {
-      for (std::int64_t run = 0; run < runs; ++run) {
-        unpack_rows<false>(codes + run * run_codes, scale, out + run * run_bytes<Element>,
-                           [](auto code, std::int64_t) { return e4m3_number<vector::Native>(code); });
-      }
-    } else {
 #if defined(POLYMOE_HAS_AVX512_CODES)
-      const std::byte* half_codes = codes;
-      for (std::int64_t half = 0; half < 2; ++half, half_codes += run_codes / 2) {
-        const __m512 scales = _mm512_loadu_ps(scale + half * 16);
-        const __m512 first = _mm512_set1_ps(scale[half * 16]);
-        if (scale[half * 16] >= 0.0F && _mm512_cmp_ps_mask(scales, first, _CMP_EQ_OQ) == 0xFFFF) {
-          unpack_half(half_codes, first, out + half * 1024);
-        } else {
-          unpack_half(half_codes, avx512::RowScales(scales), out + half * 1024);
-        }
+    const std::byte* half_codes = codes;
+    for (std::int64_t half = 0; half < 2; ++half, half_codes += run_codes / 2) {
+      const __m512 scales = _mm512_loadu_ps(scale + half * 16);
+      const __m512 first = _mm512_set1_ps(scale[half * 16]);
+      if (scale[half * 16] >= 0.0F && _mm512_cmp_ps_mask(scales, first, _CMP_EQ_OQ) == 0xFFFF) {
+        unpack_half(half_codes, first, out + half * 1024);
+      } else {
+        unpack_half(half_codes, avx512::RowScales(scales), out + half * 1024);
       }
-#else
-      for (std::int64_t run = 0; run < runs; ++run) {
-        unpack_codes<order, false, Element>(
-            codes + run * run_codes, out + run * run_bytes<Element>,
-            [&](std::uint8_t code, std::int64_t column) { return e4m3_number<float>(code) * scale[column]; });
-      }
-#endif
     }
+#else
+    for (std::int64_t run = 0; run < runs; ++run) {
+      unpack_codes<order, false, Element>(
+          codes + run * run_codes, out + run * run_bytes<Element>,
+          [&](std::uint8_t code, std::int64_t column) { return e4m3_number<float>(code) * scale[column]; });
+    }
+#endif
   }
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
@@ -167,6 +189,6 @@ struct Fp8BlockCodec {
 };
 
 static_assert(Codec<Fp8BlockCodec<bf16>>);
-static_assert(Codec<Fp8BlockCodec<float>>);
+static_assert(NumbersCodec<Fp8BlockCodec<float>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -15,6 +15,8 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/integers.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panel_groups.hpp"
 #include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
@@ -103,21 +105,134 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
 
   static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float* tail,
                      std::byte* out) noexcept {
+    if constexpr (std::same_as<Element, float>) {
+      if (!shape.group_index) {
+        store_numbers<IntGroupCodec>(packed, records, shape, out);
+        return;
+      }
+    }
     for (; records > 0; --records, packed += shape.bytes) {
-      const std::byte* const codes = packed + header_bytes(shape);
+      const Parts parts(packed, shape);
       if (shape.group_index) {
         for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
-          unpack_indexed(packed + run * run_k * 2, codes + run * code_bytes, tail, out);
+          unpack_indexed(packed + run * run_k * 2, parts.codes(run), tail, out);
         }
         continue;
       }
-      const std::int64_t groups = std::max(shape.groups, 1);
-      const std::int64_t count = runs / groups;
-      for (std::int64_t group = 0; group < groups; ++group, out += count * run_bytes<Element>) {
-        unpack_group(codes + group * count * code_bytes, count, Group(packed, shape, group), out);
+      const std::int64_t count = parts.runs_of_group();
+      for (std::int64_t run = 0; run < runs; run += count, out += count * run_bytes<Element>) {
+        unpack_group(parts.codes(run), count, parts.group_of_run(run), out);
       }
     }
   }
+
+ private:
+  /// The scales and zero points of some runs of a record.
+  struct Group {
+    const std::byte* scales;
+    const std::uint8_t* zeros;  ///< nullptr: codes have the symmetric zero
+    DType type;
+
+    /// 32 numbers of each.
+    void as_floats(float* scale, float* zero) const noexcept {
+      for (std::int64_t column = 0; column < panel_columns; ++column) {
+        scale[column] = scales == nullptr ? 1.0F : load_as_float(scales, type, column);
+        zero[column] = zeros == nullptr ? static_cast<float>(symmetric_zero) : static_cast<float>(zeros[column]);
+      }
+    }
+
+    /// Those of vector `v` of a row of columns.
+    template <class V>
+    [[gnu::always_inline]] V scale_vector(std::int64_t v) const noexcept {
+      if (scales == nullptr) return V(1.0F);
+      const std::int64_t column = v * static_cast<std::int64_t>(vector::width<V>);
+      return visit_floating_dtype(
+          type, [&]<class T>() { return vector::load<V>(reinterpret_cast<const T*>(scales) + column); });
+    }
+    template <class V>
+    [[gnu::always_inline]] V zero_vector(std::int64_t v) const noexcept {
+      if (zeros == nullptr) return V(symmetric_zero);
+      return to_number<V>(load_bytes<V>(zeros + v * static_cast<std::int64_t>(vector::width<V>)));
+    }
+
+#if defined(POLYMOE_HAS_AVX512_CODES)
+    [[gnu::always_inline]] __m512 scale(std::int64_t half) const noexcept {
+      return scale_vector<vector::Native>(half);
+    }
+    [[gnu::always_inline]] __m512 zero(std::int64_t half) const noexcept {
+      return zero_vector<vector::Native>(half);
+    }
+#endif
+  };
+
+  /// The parts of a record: what depends on its shape is computed once.
+  class Parts {
+   public:
+    Parts(const std::byte* record, const RecordShape& shape) noexcept
+        : record_(record),
+          codes_(record + header_bytes(shape)),
+          scale_bytes_(scale_bytes(shape)),
+          groups_(shape.groups),
+          type_(shape.scale),
+          zero_points_(shape.zero_points) {}
+
+    bool has_zero_points() const noexcept { return zero_points_; }
+    /// Those that belong together, where there is no group, too.
+    std::int64_t runs_of_group() const noexcept { return runs / std::max<std::int64_t>(groups_, 1); }
+    const std::byte* codes(std::int64_t run) const noexcept { return codes_ + run * code_bytes; }
+
+    Group group(std::int64_t index) const noexcept {
+      const auto* const zeros = reinterpret_cast<const std::uint8_t*>(record_ + groups_ * scale_bytes_);
+      return {.scales = groups_ == 0 ? nullptr : record_ + index * scale_bytes_,
+              .zeros = zero_points_ ? zeros + index * panel_columns : nullptr,
+              .type = type_};
+    }
+    Group group_of_run(std::int64_t run) const noexcept { return group(run * groups_ / runs); }
+
+   private:
+    const std::byte* record_;
+    const std::byte* codes_;
+    std::int64_t scale_bytes_;
+    std::int64_t groups_;
+    DType type_;
+    bool zero_points_;
+  };
+
+ public:
+  /// A record as numbers: NumbersCodec.
+  template <class V>
+  class Numbers {
+    using Codes = std::conditional_t<bits == 4, Int4Numbers, Int8Numbers>;
+
+   public:
+    static constexpr float unit = Codes::template unit<V>;
+    static constexpr bool has_scales = true;
+    static constexpr bool serves(const RecordShape& shape) noexcept { return !shape.group_index; }
+    std::int64_t steps_of_group() const noexcept { return parts_.runs_of_group() * (run_k / step_of_numbers); }
+
+    Numbers(const std::byte* record, const RecordShape& shape) noexcept : parts_(record, shape) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      const std::byte* const codes = parts_.codes(step / 2);
+      if (!parts_.has_zero_points()) return Codes::template for_step<V>(codes, step % 2, f);
+      V zeros[vectors_of_row<V>];
+      const Group group = parts_.group_of_run(step / 2);
+      for (std::int64_t v = 0; v < vectors_of_row<V>; ++v) {
+        zeros[v] = group.template zero_vector<V>(v) - V(symmetric_zero);
+      }
+      const auto take_off_zero = [&](std::int64_t k, std::int64_t v, V number) __attribute__((always_inline)) {
+        f(k, v, number - zeros[v]);
+      };
+      Codes::template for_step<V>(codes, step % 2, take_off_zero);
+    }
+    [[gnu::always_inline]] V scale(std::int64_t step, std::int64_t v) const noexcept {
+      return parts_.group_of_run(step / 2).template scale_vector<V>(v);
+    }
+
+   private:
+    Parts parts_;
+  };
 
  private:
   static constexpr bool is_int4 = bits == 4;
@@ -128,13 +243,15 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
                                                 ? (is_int4 ? code_order::f32_nibbles : code_order::f32_bytes)
                                                 : (is_int4 ? code_order::bf16_nibbles : code_order::bf16_bytes);
 
-  /// int8 codes for bf16 are kept less 128, as signed numbers.
-  static constexpr bool is_signed = !is_int4 && std::same_as<Element, bf16>;
+  /// int8 codes are kept less 128, as signed numbers.
+  static constexpr bool is_signed = !is_int4;
   static constexpr std::uint8_t stored(std::uint8_t code) noexcept {
     return is_signed ? static_cast<std::uint8_t>(code ^ 0x80U) : code;
   }
 
-  static constexpr bool is_scaled(const RecordShape& shape) { return shape.groups > 0 || shape.group_index; }
+  static constexpr bool is_scaled(const RecordShape& shape) {
+    return shape.groups > 0 || shape.group_index;
+  }
 
   static constexpr std::int64_t scale_bytes(const RecordShape& shape) {
     return panel_columns * static_cast<std::int64_t>(size_of(shape.scale));
@@ -224,82 +341,48 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
 
   // ---- unpacking
 
-  /// The scales and zero points of 32 K of a record.
-  struct Group {
-    const std::byte* scales;
-    const std::uint8_t* zeros;  ///< nullptr: codes have the symmetric zero
-    DType type;
-
-    Group(const std::byte* record, const RecordShape& shape, std::int64_t group) noexcept
-        : scales(shape.groups == 0 ? nullptr : record + group * scale_bytes(shape)),
-          zeros(shape.zero_points ? reinterpret_cast<const std::uint8_t*>(record + shape.groups * scale_bytes(shape)) +
-                                        group * panel_columns
-                                  : nullptr),
-          type(shape.scale) {}
-
-    /// 32 numbers of each.
-    void as_floats(float* scale, float* zero) const noexcept {
-      for (std::int64_t column = 0; column < panel_columns; ++column) {
-        scale[column] = scales == nullptr ? 1.0F : load_as_float(scales, type, column);
-        zero[column] = zeros == nullptr ? static_cast<float>(symmetric_zero) : static_cast<float>(zeros[column]);
-      }
-    }
-
-#if defined(POLYMOE_HAS_AVX512_CODES)
-    [[gnu::always_inline]] __m512 scale(std::int64_t half) const noexcept {
-      if (type == DType::f32) return _mm512_loadu_ps(scales + half * 64);
-      const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + half * 32));
-      if (type == DType::f16) return _mm512_cvtph_ps(words);
-      return avx512::widen(words);
-    }
-
-    [[gnu::always_inline]] __m512 zero(std::int64_t half) const noexcept {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(zeros + half * 16));
-      return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
-    }
-#endif
-  };
-
-#if defined(POLYMOE_HAS_AVX512_CODES)
   /// Weights of a record as integers times scales of groups.
   class GroupedIntegers {
    public:
+    using Vector = vector::Native;
     static constexpr int groups_of_run = 1;
-    static constexpr int most_rows = is_int4 ? 3 : 4;
-    std::int64_t runs_of_group() const noexcept { return runs_of_group_; }
+    static constexpr int most_rows = is_int4 ? most_rows_of_nibbles<Element> : 4;
+    std::int64_t runs_of_group() const noexcept { return parts_.runs_of_group(); }
     static bool serves(const RecordShape& shape) noexcept { return !shape.group_index; }
 
-    GroupedIntegers(const std::byte* record, const RecordShape& shape) noexcept
-        : record_(record), shape_(&shape), runs_of_group_(runs / std::max(shape.groups, 1)) {}
+    GroupedIntegers(const std::byte* record, const RecordShape& shape) noexcept : parts_(record, shape) {}
 
-    [[gnu::always_inline]] void two_quads(std::int64_t run, int half, int pair, __m512i (&quads)[2]) const noexcept {
-      const std::byte* const codes =
-          record_ + header_bytes(*shape_) + run * code_bytes + half * (code_bytes / 2) + pair * (code_bytes / 8);
+    [[gnu::always_inline]] void two_quads(std::int64_t run, int v, int pair,
+                                          vector::Int<Vector>* quads) const noexcept {
+      const std::byte* const codes = parts_.codes(run);
       if constexpr (is_int4) {
-        const __m512i packed = avx512::nibbles_of_quads(codes);
-        quads[0] = _mm512_and_si512(packed, _mm512_set1_epi8(15));
-        quads[1] = _mm512_and_si512(_mm512_srli_epi16(packed, 4), _mm512_set1_epi8(15));
+        layout::two_quads<Element, Vector>(codes, v, pair, quads);
       } else {
-        const __m512i sign = _mm512_set1_epi8(-128);
-        quads[0] = _mm512_xor_si512(avx512::quad_of_bytes(codes), sign);
-        quads[1] = _mm512_xor_si512(avx512::quad_of_bytes(codes + 64), sign);
+#if defined(POLYMOE_HAS_AVX512_CODES)
+        const std::byte* const of_pair = codes + v * (code_bytes / 2) + pair * (code_bytes / 8);
+        const vector::Int<Vector> sign(static_cast<std::int32_t>(0x80808080U));
+        quads[0] = vector::Int<Vector>(avx512::quad_of_bytes(of_pair)) ^ sign;
+        quads[1] = vector::Int<Vector>(avx512::quad_of_bytes(of_pair + 64)) ^ sign;
+#endif
       }
     }
-    [[gnu::always_inline]] __m512 scale(std::int64_t run, int, int half) const noexcept {
-      return shape_->groups == 0 ? _mm512_set1_ps(1.0F) : group_of(run).scale(half);
+    [[gnu::always_inline]] Vector scale(std::int64_t run, int, int v) const noexcept {
+      return parts_.group_of_run(run).template scale_vector<Vector>(v);
     }
-    [[gnu::always_inline]] __m512 zero(std::int64_t run, int, int half) const noexcept {
-      return shape_->zero_points ? group_of(run).zero(half) : _mm512_set1_ps(symmetric_zero);
+    [[gnu::always_inline]] Vector zero(std::int64_t run, int, int v) const noexcept {
+      return parts_.group_of_run(run).template zero_vector<Vector>(v);
     }
 
    private:
-    Group group_of(std::int64_t run) const noexcept { return Group(record_, *shape_, run / runs_of_group_); }
-
-    const std::byte* record_;
-    const RecordShape* shape_;
-    std::int64_t runs_of_group_;
+    Parts parts_;
   };
 
+ public:
+  using Integers =
+      std::conditional_t<has_quads<Element> && (is_int4 || std::same_as<Element, bf16>), GroupedIntegers, void>;
+
+ private:
+#if defined(POLYMOE_HAS_AVX512_CODES)
  public:
   /// One group a record, and no zero points.
   static constexpr bool scales_records(const RecordShape& shape) noexcept {
@@ -308,7 +391,7 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
   /// Codes of a run of 32 K less their symmetric zero, exact in bf16, and the scales, which may multiply sums instead.
   static void unpack_numbers(const std::byte* packed, const RecordShape& shape, std::int64_t run,
                              std::byte* out) noexcept requires(sizeof(Element) == 2) {
-    const std::byte* const codes = packed + header_bytes(shape) + run * code_bytes;
+    const std::byte* const codes = Parts(packed, shape).codes(run);
     if constexpr (is_int4) {
       unpack_integers(codes, out);
       unpack_integers(codes + code_bytes / 2, out + 1024);
@@ -317,12 +400,10 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     }
   }
   static void record_scales(const std::byte* packed, const RecordShape& shape, float* scales) noexcept {
-    const Group group(packed, shape, 0);
+    const Group group = Parts(packed, shape).group(0);
     _mm512_storeu_ps(scales, group.scale(0));
     _mm512_storeu_ps(scales + 16, group.scale(1));
   }
-
-  using Integers = std::conditional_t<std::same_as<Element, bf16>, GroupedIntegers, void>;
 
  private:
 #endif
@@ -356,15 +437,9 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
     float zero[panel_columns];
     group.as_floats(scale, zero);
     for (; count > 0; --count, codes += code_bytes, out += run_bytes<Element>) {
-      if constexpr (std::same_as<Element, float>) {
-        unpack_rows<is_int4>(codes, scale, out, [&](auto code, std::int64_t column) {
-          return to_number<vector::Native>(code) - vector::load<vector::Native>(zero + column);
-        });
-      } else {
-        unpack_codes<order, is_int4, Element>(codes, out, [&](std::uint8_t code, std::int64_t column) {
-          return (static_cast<float>(stored(code)) - zero[column]) * scale[column];
-        });
-      }
+      unpack_codes<order, is_int4, Element>(codes, out, [&](std::uint8_t code, std::int64_t column) {
+        return (static_cast<float>(stored(code)) - zero[column]) * scale[column];
+      });
     }
   }
 
@@ -488,6 +563,6 @@ requires(bits == 4 || bits == 8) struct IntGroupCodec {
 };
 
 static_assert(Codec<IntGroupCodec<bf16, 4>>);
-static_assert(Codec<IntGroupCodec<float, 8>>);
+static_assert(NumbersCodec<IntGroupCodec<float, 8>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

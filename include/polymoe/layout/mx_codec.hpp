@@ -15,13 +15,16 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/integers.hpp"
 #include "polymoe/layout/mx_scales.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panel_groups.hpp"
 #include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
 #include "polymoe/numeric/exponent.hpp"
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -84,46 +87,72 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
 #if defined(POLYMOE_HAS_AVX512_CODES)
     if constexpr (std::same_as<Element, bf16>) return unpack_bf16(packed, records, shape, out);
 #endif
-    for (; records > 0; --records, packed += shape.bytes) {
-      for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
-        const std::byte* const codes = packed + header_bytes + run * code_bytes;
-        unpack_run(packed + run * panel_columns, codes, out);
+    if constexpr (std::same_as<Element, float>) {
+      store_numbers<MxCodec>(packed, records, shape, out);
+    } else {
+      for (; records > 0; --records, packed += shape.bytes) {
+        for (std::int64_t run = 0; run < runs; ++run, out += run_bytes<Element>) {
+          const std::byte* const codes = packed + header_bytes + run * code_bytes;
+          unpack_run(packed + run * panel_columns, codes, out);
+        }
       }
     }
   }
 
-#if defined(POLYMOE_HAS_AVX512_CODES)
+  /// A record as numbers: NumbersCodec.
+  template <class V>
+  class Numbers {
+    using Codes = std::conditional_t<number == QuantElement::e2m1, E2m1Numbers, E4m3Numbers>;
+
+   public:
+    static constexpr float unit = Codes::template unit<V>;
+    static constexpr bool has_scales = true;
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+    static constexpr std::int64_t steps_of_group() noexcept { return run_k / step_of_numbers; }
+
+    Numbers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      Codes::template for_step<V>(record_ + header_bytes + step / 2 * code_bytes, step % 2, f);
+    }
+    /// 2^(highest - step).
+    [[gnu::always_inline]] V scale(std::int64_t step, std::int64_t v) const noexcept {
+      return block_scale<V>(record_, step / 2, v, highest);
+    }
+
+   private:
+    const std::byte* record_;
+  };
+
  private:
   /// e2m1 weights of a record as integers, twice the numbers, times a power of two for each 32 K.
   class Fp4Integers {
    public:
+    using Vector = vector::Native;
     static constexpr int groups_of_run = 1;
-    static constexpr int most_rows = 3;
+    static constexpr int most_rows = most_rows_of_nibbles<Element>;
     static constexpr std::int64_t runs_of_group() noexcept { return 1; }
     static constexpr bool serves(const RecordShape&) noexcept { return true; }
 
     Fp4Integers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
 
-    [[gnu::always_inline]] void two_quads(std::int64_t run, int half, int pair, __m512i (&quads)[2]) const noexcept {
-      avx512::two_quads_of_nibbles(record_ + header_bytes + run * code_bytes + half * 256 + pair * 64,
-                                   avx512::e2m1_integers, quads);
+    [[gnu::always_inline]] void two_quads(std::int64_t run, int v, int pair,
+                                          vector::Int<Vector>* quads) const noexcept {
+      layout::two_quads<Element, Vector>(record_ + header_bytes + run * code_bytes, v, pair, e2m1_integers, quads);
     }
     /// 2^(highest - step - 1).
-    [[gnu::always_inline]] __m512 scale(std::int64_t run, int, int half) const noexcept {
-      const auto* const steps = reinterpret_cast<const __m128i*>(record_ + run * panel_columns + half * 16);
-      const __m512i exponents =
-          _mm512_sub_epi32(_mm512_set1_epi32(127 + highest - 1), _mm512_cvtepu8_epi32(_mm_loadu_si128(steps)));
-      return _mm512_castsi512_ps(_mm512_slli_epi32(exponents, 23));
+    [[gnu::always_inline]] Vector scale(std::int64_t run, int, int v) const noexcept {
+      return block_scale<Vector>(record_, run, v, highest - 1);
     }
-    static __m512 zero(std::int64_t, int, int) noexcept { return _mm512_set1_ps(avx512::e2m1_zero); }
+    static Vector zero(std::int64_t, int, int) noexcept { return Vector(e2m1_zero); }
 
    private:
     const std::byte* record_;
   };
 
  public:
-  using Integers = std::conditional_t<number == QuantElement::e2m1 && std::same_as<Element, bf16>, Fp4Integers, void>;
-#endif
+  using Integers = std::conditional_t<number == QuantElement::e2m1 && has_quads<Element>, Fp4Integers, void>;
 
  private:
   static constexpr bool is_fp4 = number == QuantElement::e2m1;
@@ -139,8 +168,18 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
   using Scales = MxScales<lowest, highest>;
 
   static constexpr const CodeOrder& order = std::same_as<Element, float>
-                                                ? (is_fp4 ? code_order::f32_nibbles : code_order::f32_bytes)
+                                                ? (is_fp4 ? code_order::f32_nibbles : code_order::f32_paired_bytes)
                                                 : (is_fp4 ? code_order::bf16_nibbles : code_order::bf16_paired_bytes);
+
+  /// 2^(exponent - step) for a vector of columns of a run.
+  template <class V>
+  [[gnu::always_inline]] static V block_scale(const std::byte* record, std::int64_t run, std::int64_t v,
+                                              std::int32_t exponent) noexcept {
+    using I = vector::Int<V>;
+    const auto* const steps = reinterpret_cast<const std::uint8_t*>(record) + run * panel_columns;
+    const I taken = load_bytes<V>(steps + v * static_cast<std::int64_t>(vector::width<V>));
+    return vector::from_bits<V>((I(127 + exponent) - taken) << 23);
+  }
 
   /// Codes of 0 become those of -0.
   static constexpr std::uint64_t with_negative_zeros(std::uint64_t codes) noexcept {
@@ -204,12 +243,11 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
     }
   }
 
-  template <class V>
-  [[gnu::always_inline]] static V decode(vector::Int<V> code) noexcept {
+  static float decode(std::uint8_t code) noexcept {
     if constexpr (is_fp4) {
-      return e2m1_number<V>(code);
+      return e2m1_number<float>(code);
     } else {
-      return e4m3_number<V>(code);
+      return e4m3_number<float>(code);
     }
   }
 
@@ -218,12 +256,8 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
     for (std::int64_t column = 0; column < panel_columns; ++column) {
       scale[column] = Scales::scale(std::to_integer<std::int32_t>(steps[column]));
     }
-    if constexpr (std::same_as<Element, float>) {
-      unpack_rows<is_fp4>(codes, scale, out, [](auto code, std::int64_t) { return decode<vector::Native>(code); });
-    } else {
-      unpack_codes<order, is_fp4, Element>(
-          codes, out, [&](std::uint8_t code, std::int64_t column) { return decode<float>(code) * scale[column]; });
-    }
+    unpack_codes<order, is_fp4, Element>(
+        codes, out, [&](std::uint8_t code, std::int64_t column) { return decode(code) * scale[column]; });
   }
 
 #if defined(POLYMOE_HAS_AVX512_CODES)
@@ -255,6 +289,6 @@ requires(number == QuantElement::f8_e4m3 || number == QuantElement::e2m1) struct
 };
 
 static_assert(Codec<MxCodec<bf16, QuantElement::e2m1>>);
-static_assert(Codec<MxCodec<float, QuantElement::f8_e4m3>>);
+static_assert(NumbersCodec<MxCodec<float, QuantElement::f8_e4m3>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

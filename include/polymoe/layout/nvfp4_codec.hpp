@@ -15,12 +15,16 @@
 #include "polymoe/layout/avx512_codes.hpp"
 #include "polymoe/layout/code_order.hpp"
 #include "polymoe/layout/decode.hpp"
+#include "polymoe/layout/integers.hpp"
+#include "polymoe/layout/mx_scales.hpp"
+#include "polymoe/layout/numbers.hpp"
 #include "polymoe/layout/panel_groups.hpp"
 #include "polymoe/layout/panel_lines.hpp"
 #include "polymoe/layout/panels.hpp"
 #include "polymoe/numeric/bf16.hpp"
 #include "polymoe/numeric/e2m1.hpp"
 #include "polymoe/numeric/e4m3.hpp"
+#include "polymoe/numeric/vector.hpp"
 #include "polymoe/quant/weight_matrix.hpp"
 #include "polymoe/target/isa_namespace.hpp"
 
@@ -70,39 +74,63 @@ struct NvFp4Codec {
 
   static void unpack(const std::byte* packed, std::int64_t records, const RecordShape& shape, const float*,
                      std::byte* out) noexcept {
-    for (; records > 0; --records, packed += shape.bytes, out += run_bytes<Element>) unpack_run(packed, out);
+    if constexpr (std::same_as<Element, float>) {
+      store_numbers<NvFp4Codec>(packed, records, shape, out);
+    } else {
+      for (; records > 0; --records, packed += shape.bytes, out += run_bytes<Element>) unpack_run(packed, out);
+    }
   }
 
-#if defined(POLYMOE_HAS_AVX512_CODES)
+  /// A record as numbers: NumbersCodec.
+  template <class V>
+  class Numbers {
+   public:
+    static constexpr float unit = E2m1Numbers::unit<V>;
+    static constexpr bool has_scales = true;
+    static constexpr bool serves(const RecordShape&) noexcept { return true; }
+    static constexpr std::int64_t steps_of_group() noexcept { return block_k / step_of_numbers; }
+
+    Numbers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
+
+    template <class F>
+    [[gnu::always_inline]] void for_step(std::int64_t step, F f) const noexcept {
+      E2m1Numbers::for_step<V>(record_ + header_bytes, step, f);
+    }
+    [[gnu::always_inline]] V scale(std::int64_t step, std::int64_t v) const noexcept {
+      return block_scale<V>(record_, step, v, least_word << 16);
+    }
+
+   private:
+    const std::byte* record_;
+  };
+
  private:
   /// e2m1 weights of a record as integers, twice the numbers, times a number for each 16 K.
   class Fp4Integers {
    public:
+    using Vector = vector::Native;
     static constexpr int groups_of_run = 2;
-    static constexpr int most_rows = 3;
+    static constexpr int most_rows = most_rows_of_nibbles<Element>;
     static constexpr std::int64_t runs_of_group() noexcept { return 1; }
     static constexpr bool serves(const RecordShape&) noexcept { return true; }
 
     Fp4Integers(const std::byte* record, const RecordShape&) noexcept : record_(record) {}
 
-    [[gnu::always_inline]] void two_quads(std::int64_t, int half, int pair, __m512i (&quads)[2]) const noexcept {
-      avx512::two_quads_of_nibbles(record_ + header_bytes + half * 256 + pair * 64, integers, quads);
+    [[gnu::always_inline]] void two_quads(std::int64_t, int v, int pair, vector::Int<Vector>* quads) const noexcept {
+      layout::two_quads<Element, Vector>(record_ + header_bytes, v, pair, integers, quads);
     }
     /// Half of the number of e4m3.
-    [[gnu::always_inline]] __m512 scale(std::int64_t, int part, int half) const noexcept {
-      const auto* const bytes = reinterpret_cast<const __m128i*>(record_ + part * panel_columns + half * 16);
-      const __m512i words = _mm512_slli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes)), 20);
-      return _mm512_castsi512_ps(_mm512_add_epi32(words, _mm512_set1_epi32((least_word << 16) - (1 << 23))));
+    [[gnu::always_inline]] Vector scale(std::int64_t, int part, int v) const noexcept {
+      return block_scale<Vector>(record_, part, v, (least_word << 16) - (1 << 23));
     }
-    static __m512 zero(std::int64_t, int, int) noexcept { return _mm512_set1_ps(avx512::e2m1_zero); }
+    static Vector zero(std::int64_t, int, int) noexcept { return Vector(e2m1_zero); }
 
    private:
     const std::byte* record_;
   };
 
  public:
-  using Integers = std::conditional_t<std::same_as<Element, bf16>, Fp4Integers, void>;
-#endif
+  using Integers = std::conditional_t<has_quads<Element>, Fp4Integers, void>;
 
  private:
   static constexpr std::int64_t block_k = 16;
@@ -122,9 +150,13 @@ struct NvFp4Codec {
     return std::same_as<Element, bf16> ? codes ^ (~(codes >> 1 | codes >> 2) & each_byte(0x11)) : codes;
   }
 
-  static constexpr std::uint16_t word_of(float value) {
-    return bf16(value).bits;
-  }
+  alignas(16) static constexpr std::array<std::uint8_t, 16> integers = [] {
+    std::array<std::uint8_t, 16> made{};
+    for (std::uint8_t code = 0; code < 16; ++code) made[code] = e2m1_integers[exchanged(code)];
+    return made;
+  }();
+
+  static constexpr std::uint16_t word_of(float value) { return bf16(value).bits; }
   static constexpr std::int32_t least_word = (127 + least_exponent) << 7;
 
   /// Of an e4m3 magnitude. Those of subnormal numbers, below 8, are on lines that are ever steeper: without a table, and in
@@ -169,6 +201,16 @@ struct NvFp4Codec {
     }
   }
 
+  /// Those of a vector of columns, whose least one has the bits `least`.
+  template <class V>
+  [[gnu::always_inline]] static V block_scale(const std::byte* record, std::int64_t block, std::int64_t v,
+                                              std::int32_t least) noexcept {
+    using I = vector::Int<V>;
+    const auto* const scales = reinterpret_cast<const std::uint8_t*>(record) + block * panel_columns;
+    const I bytes = load_bytes<V>(scales + v * static_cast<std::int64_t>(vector::width<V>));
+    return vector::from_bits<V>((bytes << 20) + I(least));
+  }
+
   static float scale(std::byte byte) noexcept {
     const std::uint32_t word = static_cast<std::uint32_t>(least_word) + (std::to_integer<std::uint32_t>(byte) << 4);
     return std::bit_cast<float>(word << 16);
@@ -192,21 +234,13 @@ struct NvFp4Codec {
         scales[block][column] = scale(record[block * panel_columns + column]);
       }
     }
-    if constexpr (std::same_as<Element, float>) {
-      for (std::int64_t block = 0; block < blocks; ++block) {
-        unpack_rows<true>(
-            codes, scales[block], out, [](auto code, std::int64_t) { return e2m1_number<vector::Native>(code); },
-            block * block_k, (block + 1) * block_k);
-      }
-    } else {
-      for (std::size_t i = 0; i < order.size(); ++i) {
-        const CodePlace place = order[i];
-        const unsigned code = std::to_integer<unsigned>(codes[i / 2]) >> (i % 2 * 4);
-        const Element element(e2m1_number<float>(exchanged(static_cast<std::uint8_t>(code & 0xFU))) *
-                              scales[place.k / block_k][place.column]);
-        std::memcpy(out + element_place<Element>(place.column, place.k) * std::int64_t{sizeof(Element)}, &element,
-                    sizeof element);
-      }
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const CodePlace place = order[i];
+      const unsigned code = std::to_integer<unsigned>(codes[i / 2]) >> (i % 2 * 4);
+      const Element element(e2m1_number<float>(exchanged(static_cast<std::uint8_t>(code & 0xFU))) *
+                            scales[place.k / block_k][place.column]);
+      std::memcpy(out + element_place<Element>(place.column, place.k) * std::int64_t{sizeof(Element)}, &element,
+                  sizeof element);
     }
   }
 
@@ -258,12 +292,6 @@ struct NvFp4Codec {
     return made;
   }();
 
-  static constexpr std::array<std::uint8_t, 16> integers = [] {
-    std::array<std::uint8_t, 16> made{};
-    for (std::uint8_t code = 0; code < 16; ++code) made[code] = avx512::e2m1_integers[exchanged(code)];
-    return made;
-  }();
-
   /// In the bytes for codes with the second bit set, or clear, whichever the exponents of the tables have.
   static constexpr std::int32_t lowest_exponent_bit =
       static_cast<std::int32_t>((word_with_exponent(2) & 0x80U) != 0 ? 0x80800000U : 0x00008080U);
@@ -271,6 +299,6 @@ struct NvFp4Codec {
 };
 
 static_assert(Codec<NvFp4Codec<bf16>>);
-static_assert(Codec<NvFp4Codec<float>>);
+static_assert(NumbersCodec<NvFp4Codec<float>, vector::Native>);
 
 }  // namespace polymoe::inline POLYMOE_ISA::layout

@@ -18,7 +18,7 @@ namespace polymoe {
 /// because experts that begin with a page are read 6 % faster: prefetchers work page by page.
 struct PackedWeightsHeader {
   static constexpr std::array<char, 8> expected_magic{'p', 'o', 'l', 'y', 'm', 'o', 'e', 'W'};
-  static constexpr std::uint32_t expected_version = 3;
+  static constexpr std::uint32_t expected_version = 4;
 
   std::array<char, 8> magic = expected_magic;
   std::uint32_t version = expected_version;

@@ -75,11 +75,12 @@ template <class C>
 concept UnpacksApart = Codec<C> && C::unpacks_apart;
 
 /// A codec whose weights are integers of a byte, less zero points, times scales of groups along K, for products of
-/// integers. An Integers is a record; a group is a part of a run of 32 K, or some runs of a record. It has vectors, too:
-/// two_quads(run, half, pair, quads) makes four K of each of 16 columns of two rows of a tile of bytes; scale and zero
-/// (run, part, half) are 16 fp32 numbers of the group that the part of the run is in.
+/// integers. An Integers is a record; a group is a part of a run of 32 K, or some runs of a record. For a vector of the
+/// columns of a row it has two_quads(run, vector, pair, quads), four K of each column in the bytes of an integer and then
+/// the next four; scale and zero(run, part, vector) are those of the group that the part of the run is in.
 template <class C>
 concept IntegerCodec = Codec<C> && requires(const typename C::Integers& record, const RecordShape& shape) {
+  typename C::Integers::Vector;
   { C::Integers::serves(shape) } -> std::same_as<bool>;
   { C::Integers::groups_of_run } -> std::convertible_to<int>;  // 1, or 2 of 16 K
   { C::Integers::most_rows } -> std::convertible_to<int>;      // up to which these products are the fastest

@@ -239,6 +239,28 @@ template <FloatVector V>
   std::memcpy(codes, narrow.data(), sizeof(narrow));
 }
 
+/// Writes the lowest byte of each integer.
+template <FloatVector V>
+[[gnu::always_inline]] inline void store_lowest_bytes(std::uint8_t* bytes, Int<V> wide) noexcept {
+#if defined(__AVX512F__)
+  if constexpr (detail::is_avx512<V>) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), _mm512_cvtepi32_epi8(wide));
+    return;
+  }
+#endif
+#if defined(__AVX2__)
+  if constexpr (detail::is_avx2<V>) {
+    const __m256i lowest = _mm256_shuffle_epi8(wide, _mm256_set1_epi32(0x0C080400));
+    const __m128i first = _mm256_castsi256_si128(lowest);
+    const __m128i last = _mm256_extracti128_si256(lowest, 1);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(bytes), _mm_unpacklo_epi32(first, last));
+    return;
+  }
+#endif
+  const auto numbers = std::bit_cast<std::array<std::int32_t, width<V>>>(wide);
+  for (std::size_t i = 0; i < width<V>; ++i) bytes[i] = static_cast<std::uint8_t>(numbers[i]);
+}
+
 namespace detail {
 
 template <FloatVector V>
