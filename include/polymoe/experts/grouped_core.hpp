@@ -499,6 +499,7 @@ class GroupedCore {
       result.tails = matrix.bias(weights(chunk), result.first_panel);
       result.tail_floats = matrix.tail_floats;
       result.batch_invariant = config.numerics.batch_invariant;
+      result.comes_in_fp32 = call_.hidden_states.dtype == DType::f32;
       return result;
     }
 

@@ -58,7 +58,8 @@ void with_rows(std::int64_t rows, F f) noexcept {
   f(std::integral_constant<int, most>());
 }
 
-/// Few rows times weights that are integers. False where that is not possible, or not the fastest way.
+/// Few rows times weights that are integers, digit by digit. False where that is not possible, or not the fastest way, and
+/// for rows that digits would round to fewer bits than the caller's numbers have.
 template <class Microkernel, class Codec>
 bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] const WorkerMemory<Microkernel>& memory,
                      [[maybe_unused]] microkernel::Prefetcher& prefetcher) noexcept {
@@ -71,7 +72,8 @@ bool multiply_digits([[maybe_unused]] const Product& product, [[maybe_unused]] c
     const std::int64_t runs = product.steps * microkernel::step_k<Element> / layout::run_k;
     // Finished sums and the digits share the memory for sums.
     constexpr std::int64_t first_digit = 4096;
-    if (product.batch_invariant || rows > Integers::most_rows || !Integers::serves(product.record) ||
+    if (product.batch_invariant || product.comes_in_fp32 || rows > Integers::most_rows ||
+        !Integers::serves(product.record) ||
         first_digit + DigitRows<Element>::memory_bytes(rows, runs) > WorkerMemory<Microkernel>::sums_limit) {
       return false;
     }

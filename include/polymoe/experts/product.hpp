@@ -70,6 +70,7 @@ struct Product {
   const float* tails = nullptr;  ///< of the first panel
   std::int64_t tail_floats = 0;
   bool batch_invariant = false;  ///< a row's sums are the same bits beside any other rows
+  bool comes_in_fp32 = false;    ///< activations of the caller's that must not be rounded to fewer bits
   Finish finish;
 };
 
