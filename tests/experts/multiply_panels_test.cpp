@@ -46,6 +46,7 @@ struct Rows {
   std::int64_t count = 0;
   std::int64_t columns = 0;
   std::vector<float> numbers;
+  bool come_in_fp32 = false;
 
   float* row(std::int64_t index) { return numbers.data() + index * columns; }
   const float* row(std::int64_t index) const { return numbers.data() + index * columns; }
@@ -109,6 +110,7 @@ class PanelProduct {
     product.tails = tails_.data();
     product.tail_floats = tail_floats();
     product.batch_invariant = batch_invariant;
+    product.comes_in_fp32 = rows.come_in_fp32;
     std::vector<float> values(static_cast<std::size_t>(rows.count * columns()), NAN);
     const Result result{*this, values.data()};
     product.finish = {&result, &Result::finish, finished_panels};
@@ -368,15 +370,19 @@ TYPED_TEST(MultiplyPanels, is_as_exact_for_rows_of_any_magnitude) {
     // Kernels of few rows see every kind, too.
     for (const std::int64_t count : {1, 3, 4, 17, 33}) {
       for (std::int64_t first = 0; first + count <= all.count && first < kinds; ++first) {
-        const Rows rows{count, depth, {all.row(first), all.row(first) + count * depth}};
-        const std::vector<float> found = product.multiply(rows);
-        for (std::int64_t row = 0; row < count; ++row) {
-          // Digits round hundreds of numbers to 2^-22 of the greatest.
-          const double least = (first + row) % kinds == beyond_digits ? 2e-5 : 0.0;
-          EXPECT_LT(distance(found.data() + row * product.columns(),
-                             expected.data() + (first + row) * product.columns(), product.columns()),
-                    std::max(product.bound(count), least))
-              << "row " << first + row << " of " << count << " from " << first;
+        Rows rows{count, depth, {all.row(first), all.row(first) + count * depth}};
+        for (const bool come_in_fp32 : {false, true}) {
+          if (come_in_fp32 && count > 4) continue;
+          rows.come_in_fp32 = come_in_fp32;
+          const std::vector<float> found = product.multiply(rows);
+          for (std::int64_t row = 0; row < count; ++row) {
+            // Digits, of which rows that come in fp32 are not made, round hundreds of numbers to 2^-22 of the greatest.
+            const double least = (first + row) % kinds == beyond_digits && !come_in_fp32 ? 2e-5 : 0.0;
+            EXPECT_LT(distance(found.data() + row * product.columns(),
+                               expected.data() + (first + row) * product.columns(), product.columns()),
+                      std::max(product.bound(count), least))
+                << "row " << first + row << " of " << count << " from " << first << (come_in_fp32 ? ", in fp32" : "");
+          }
         }
       }
     }
