@@ -43,7 +43,8 @@ void expect_unpacked_weights(MatrixOptions options, unsigned seed) {
   const std::int64_t records = (options.columns + C::record_k - 1) / C::record_k;
   const Workspace packed(static_cast<std::size_t>(records * shape.bytes));
   const Workspace unpacked(static_cast<std::size_t>(records * C::record_k * panel_columns) * sizeof(float));
-  C::pack(packed.data(), shape, random.matrix(), rows);
+  std::array<float, panel_columns> column_scales;
+  C::pack(packed.data(), shape, random.matrix(), rows, column_scales.data());
   C::unpack(packed.data(), records, shape, nullptr, unpacked.data());
   const auto* weights = reinterpret_cast<const float*>(unpacked.data());
   for (std::int64_t record = 0; record < records; ++record) {
