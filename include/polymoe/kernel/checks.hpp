@@ -17,7 +17,8 @@
 namespace polymoe::checks {
 
 inline std::string describe(std::int64_t rows, std::int64_t columns) {
-  return "[" + std::to_string(rows) + ", " + std::to_string(columns) + "]";
+  std::string text = "[";  // not "[" + ..., of which GCC 12 believes that it overflows
+  return text.append(std::to_string(rows)).append(", ").append(std::to_string(columns)).append("]");
 }
 
 /// Extents are as expected, strides reach over a row, memory is there, and the last element's offset fits
